@@ -1,0 +1,79 @@
+// Entry point: the table of commands, the only place that prints errors and chooses exit codes.
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "base/progress.h"
+#include "cli/command.h"
+
+namespace {
+
+using namespace carat::cli;
+
+constexpr Command kCommands[] = {
+    {"compare", "judge files: which one should run on this machine?", add_compare},
+    {"run", "chat in the terminal, or one completion", add_run},
+    {"quantize", "write a file in other tensor types", add_quantize},
+    {"perplexity", "perplexity of a text, divergence from a parent", add_perplexity},
+    {"logits", "log-probabilities of the next tokens", add_logits},
+    {"bench", "prefill and decode speed", add_bench},
+    {"inspect", "metadata and tensors of a file", add_inspect},
+    {"tokenize", "token ids of a text", add_tokenize},
+    {"train", "train a model, or retrain one for a quantization (QAT)", add_train},
+    {"lab", "text, tasks and models of the lab family", add_lab},
+    {"synth", "random model in the true shape of a published size", add_synth},
+};
+
+// The first Ctrl-C asks long work to stop cleanly; a second one ends the process at once. Outputs have no name
+// until they are complete, so neither leaves anything behind.
+void on_interrupt(int signal_number) {
+  if (carat::interrupt_requested.exchange(true)) {
+    std::signal(signal_number, SIG_DFL);
+    std::raise(signal_number);
+  }
+}
+
+int usage_error(const std::string& message) {
+  std::fprintf(stderr, "carat: %s\n", message.c_str());
+  return 2;
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"Carat runs, quantizes, trains and judges Gemma 4 models in GGUF files."};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "carat " CARAT_VERSION);
+  Run chosen;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = app.add_subcommand(std::string(command.name), std::string(command.summary));
+    Run body = command.add(*sub);
+    sub->callback([&chosen, body = std::move(body)] { chosen = body; });
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {
+    return app.exit(success);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    return usage_error(std::string(error.what()) + " (see carat --help)");
+  }
+  auto result = chosen();
+  if (!result) return usage_error(result.error().message);
+  return *result;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    const int code = run(argc, argv);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return usage_error("cannot write to standard output");
+    return code;
+  } catch (const std::bad_alloc&) {
+    return usage_error("not enough memory");
+  } catch (const std::exception& error) {
+    return usage_error(error.what());
+  }
+}
