@@ -1,0 +1,141 @@
+// carat bench: prompt and decode speed of a file on this machine, beside what the memory could deliver.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/random.h"
+#include "base/stats.h"
+#include "cli/command.h"
+#include "cli/common.h"
+#include "engine/cost.h"
+#include "model/forward.h"
+
+namespace carat::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Flags {
+  std::string file;
+  int n_prompt = 512, n_decode = 128, depth = 0, repetitions = 3;
+  bool json = false, no_cut = false;
+  EngineFlags engine;
+};
+
+struct Measurement {
+  std::string test;
+  double tokens_per_second = 0;
+  std::optional<double> bytes_per_second;  // of weights; decode only
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+std::vector<Token> random_tokens(int64_t n, int64_t n_vocab) {
+  Random random(1);
+  std::vector<Token> tokens(static_cast<size_t>(n));
+  for (Token& token : tokens) token = static_cast<Token>(random.below(n_vocab));
+  return tokens;
+}
+
+class Bench {
+ public:
+  Bench(std::shared_ptr<const Model> model, Backend& backend, TensorType kv, const Flags& flags)
+      : model_(model), flags_(flags), forward_(model, backend, {.max_rows = 512, .prefill_cut = !flags.no_cut}),
+        cache_(model->config,
+               {.n_positions = flags.depth + std::max(flags.n_prompt, flags.n_decode), .max_batch = 512, .type = kv},
+               backend),
+        logits_(static_cast<size_t>(model->config.n_vocab)) {}
+
+  Measurement prompt() {
+    return {fmt::format("pp{}", flags_.n_prompt), median_rate(flags_.n_prompt, [&] {
+              const auto hidden = prefill(forward_, cache_, random_tokens(flags_.n_prompt, model_->config.n_vocab));
+              forward_.logits(hidden, 1, logits_.data());
+            })};
+  }
+
+  Measurement decode() {
+    const auto tokens = random_tokens(flags_.n_decode, model_->config.n_vocab);
+    Measurement result{fmt::format("tg{}", flags_.n_decode), median_rate(flags_.n_decode, [&] {
+                         for (const Token& token : tokens) {
+                           const Chunk chunk{&cache_, {&token, 1}};
+                           forward_.logits(forward_.run({&chunk, 1}, Rows::last), 1, logits_.data());
+                         }
+                       })};
+    result.bytes_per_second = result.tokens_per_second * static_cast<double>(decode_bytes(*model_));
+    return result;
+  }
+
+ private:
+  // Median tokens/s over the repetitions, each at the asked depth; one more run first warms caches and pages.
+  template <class Body>
+  double median_rate(int n, const Body& body) {
+    std::vector<double> rates;
+    for (int i = 0; i <= flags_.repetitions; ++i) {
+      cache_.clear();
+      if (flags_.depth > 0) (void)prefill(forward_, cache_, random_tokens(flags_.depth, model_->config.n_vocab));
+      const auto start = std::chrono::steady_clock::now();
+      body();
+      if (i > 0) rates.push_back(n / seconds_since(start));
+    }
+    return median(rates);
+  }
+
+  std::shared_ptr<const Model> model_;
+  const Flags& flags_;
+  Forward forward_;
+  KvCache cache_;
+  std::vector<float> logits_;
+};
+
+Result<int> bench(const Flags& flags) {
+  const auto model = TRY(open_model(flags.file));
+  const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
+  Bench runner(model, *backend, TRY(flags.engine.kv_type()), flags);
+  std::vector<Measurement> results;
+  if (flags.n_prompt > 0) results.push_back(runner.prompt());
+  if (flags.n_decode > 0) results.push_back(runner.decode());
+  ThreadPool pool(flags.engine.thread_count());
+  const double bandwidth = measure_read_bandwidth(pool);
+
+  Json json = Json::array();
+  if (!flags.json)
+    print_line(fmt::format("{} ({}, {:.2f} GB), {}, memory reads {:.1f} GB/s\n\n  {:<10} {:>12} {:>10} {:>16}",
+                           model->config.name, model->type_summary(), static_cast<double>(model->weight_bytes()) / 1e9,
+                           backend->name(), bandwidth / 1e9, "test", "tokens/s", "GB/s", "of memory roof"));
+  for (const Measurement& m : results) {
+    Json entry{{"test", m.test}, {"tok_s", m.tokens_per_second}, {"gb_s", nullptr}, {"roof_share", nullptr}};
+    if (m.bytes_per_second) {
+      entry["gb_s"] = *m.bytes_per_second / 1e9;
+      entry["roof_share"] = *m.bytes_per_second / bandwidth;
+    }
+    if (!flags.json)
+      print_line(fmt::format("  {:<10} {:>12.2f} {:>10} {:>16}", m.test, m.tokens_per_second,
+                             m.bytes_per_second ? fmt::format("{:.2f}", *m.bytes_per_second / 1e9) : "-",
+                             m.bytes_per_second ? fmt::format("{:.0f} %", 100 * *m.bytes_per_second / bandwidth) : "-"));
+    json.push_back(entry);
+  }
+  if (flags.json) print_line(json.dump());
+  return 0;
+}
+
+}  // namespace
+
+Run add_bench(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  app.add_option("file", flags->file, "GGUF file")->required();
+  app.add_option("-p", flags->n_prompt, "prompt tokens (default 512; 0: skip)")->check(CLI::Range(0, 1 << 20));
+  app.add_option("-n", flags->n_decode, "decoded tokens (default 128; 0: skip)")->check(CLI::Range(0, 1 << 20));
+  app.add_option("-d,--depth", flags->depth, "tokens already in the cache (default 0)")->check(CLI::Range(0, 1 << 20));
+  app.add_option("-r", flags->repetitions, "repetitions, of which the median (default 3)")->check(CLI::Range(1, 1000));
+  app.add_flag("--no-prefill-cut", flags->no_cut, "compute rows that no wanted logit needs");
+  app.add_flag("--json", flags->json, "JSON");
+  flags->engine.add_to(app);
+  return [flags] { return bench(*flags); };
+}
+
+}  // namespace carat::cli
