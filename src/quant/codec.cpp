@@ -1,0 +1,52 @@
+// The codec table: one line per format that Carat computes with.
+#include "quant/codec.h"
+
+#include "base/check.h"
+#include "quant/plain.h"
+#include "quant/q4_0.h"
+#include "quant/q8_0.h"
+
+namespace carat {
+namespace {
+
+constexpr Codec kCodecs[] = {
+    {TensorType::F32, decode_f32, encode_f32},    {TensorType::F16, decode_f16, encode_f16},
+    {TensorType::BF16, decode_bf16, encode_bf16}, {TensorType::Q8_0, decode_q8_0, encode_q8_0},
+    {TensorType::Q4_0, decode_q4_0, encode_q4_0},
+};
+
+}  // namespace
+
+std::span<const Codec> codecs() { return kCodecs; }
+
+const Codec* find_codec(TensorType type) {
+  for (const Codec& codec : kCodecs)
+    if (codec.type == type) return &codec;
+  return nullptr;
+}
+
+const Codec& codec_of(TensorType type) {
+  const Codec* codec = find_codec(type);
+  CHECK(codec != nullptr);
+  return *codec;
+}
+
+void decode_tensor(const Tensor& tensor, float* out, ThreadPool& pool) {
+  const Codec& codec = codec_of(tensor.type);
+  const int64_t n_columns = tensor.n_columns();
+  pool.parallel_for(tensor.n_rows(), 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) codec.decode(tensor.row(i), n_columns, out + i * n_columns);
+  });
+}
+
+void encode_tensor(TensorType type, const float* values, int64_t n_columns, int64_t n_rows,
+                   const float* importance, std::byte* out, ThreadPool& pool) {
+  const Codec& codec = codec_of(type);
+  const int64_t n_bytes = static_cast<int64_t>(row_bytes(type, n_columns));
+  pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      codec.encode(values + i * n_columns, n_columns, importance, out + i * n_bytes);
+  });
+}
+
+}  // namespace carat

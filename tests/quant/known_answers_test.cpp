@@ -1,0 +1,104 @@
+// Every format's bytes on one fixed input, against ggml's own output.
+//
+// How the numbers were made: the input's and every blob's SHA-256 were compared with those of
+// ggml_quantize_chunk's output (and of ggml's decoders), and then the blob's first 24 bytes and the 64-bit
+// FNV-1a of all of it were written down here. The first eight bytes of the SHA-256 stand beside each line for
+// whoever wants to repeat that.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "quant/codec.h"
+
+namespace carat {
+namespace {
+
+constexpr int64_t kColumns = 1024, kRows = 4;
+
+struct KnownAnswer {
+  TensorType type;
+  const char* first_bytes;   // of the encoding without importance, in hexadecimal
+  uint64_t plain, weighted;  // the encodings without and with importance
+  uint64_t decoded;          // the floats that `plain` decodes to
+};
+
+constexpr KnownAnswer kAnswers[] = {
+    // a609ac8dca0acc10 a609ac8dca0acc10 a609ac8dca0acc10
+    {TensorType::F32, "bdfd7fbd4311b33520b857bd83f61638c5e833bd58b22e39", 0x6065df4235f8bc19,
+     0x6065df4235f8bc19, 0x6065df4235f8bc19},
+    // afc72ce9fb9c90f9 afc72ce9fb9c90f9 9858764be2d4f06e
+    {TensorType::F16, "00ac1600beaa5c029fa97609a2a87d0f8aa7f5130aa64417", 0xfe5b0c2822a6d27f,
+     0xfe5b0c2822a6d27f, 0x77a5388f73101e3f},
+    // f378cede47dde96e f378cede47dde96e a1a24a71cf084a97
+    {TensorType::BF16, "80bdb33558bd173834bd2f3914bdf039f1bc7f3ac1bce83a", 0x76e6f9f33a492fdd,
+     0x76e6f9f33a492fdd, 0x5ae5931c4f6ecc2d},
+    // 6f2180598c3c4bf1 6f2180598c3c4bf1 0419033dfd8fa10a
+    {TensorType::Q8_0, "081081009500a700b601c402d004da06e309ea0df013f519", 0xcfd97023411930b3,
+     0xcfd97023411930b3, 0xe12ede92442e546f},
+    // 3bec10e1e460d91d e85eb98dda666fff bc11487280126275
+    {TensorType::Q4_0, "00207098719872a883a884b885b886c886d9651f886f886f", 0xe77d8ceaa4ff4daa,
+     0x1bfa1c111dc5547a, 0x89fccf84e2c40ece},
+};
+
+uint64_t fnv1a(const void* data, size_t n) {
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < n; ++i) hash = (hash ^ static_cast<const uint8_t*>(data)[i]) * 0x100000001b3u;
+  return hash;
+}
+
+std::string hex(const std::byte* data, size_t n) {
+  std::string text;
+  for (size_t i = 0; i < n; ++i) text += fmt::format("{:02x}", static_cast<unsigned>(data[i]));
+  return text;
+}
+
+// A linear congruential generator, cubed for heavy tails.
+std::vector<float> input() {
+  std::vector<float> x(kRows * kColumns);
+  for (uint64_t i = 0; i < x.size(); ++i) {
+    const double u = static_cast<double>((i * 1103515245 + 12345) % 0x80000000u) / 0x1p31 - 0.5;
+    x[i] = static_cast<float>(u * std::abs(u) * std::abs(u) * 0.5);
+  }
+  return x;
+}
+
+std::vector<float> importance() {
+  std::vector<float> weights(kColumns);
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = 1 + static_cast<float>(i % 7);
+  return weights;
+}
+
+TEST(KnownAnswers, CoverEveryCodec) {
+  ASSERT_EQ(std::size(kAnswers), codecs().size());
+  for (const KnownAnswer& answer : kAnswers) EXPECT_NE(find_codec(answer.type), nullptr);
+  const std::vector<float> x = input();
+  EXPECT_EQ(fnv1a(x.data(), x.size() * sizeof(float)), kAnswers[0].plain);  // F32 stores the input itself
+}
+
+class KnownAnswers : public ::testing::TestWithParam<KnownAnswer> {};
+
+TEST_P(KnownAnswers, EncodeAndDecode) {
+  const KnownAnswer& answer = GetParam();
+  const std::vector<float> x = input(), weights = importance();
+  std::vector<std::byte> blocks(row_bytes(answer.type, kColumns) * kRows);
+  ThreadPool pool(2);
+  encode_tensor(answer.type, x.data(), kColumns, kRows, weights.data(), blocks.data(), pool);
+  EXPECT_EQ(fnv1a(blocks.data(), blocks.size()), answer.weighted);
+
+  encode_tensor(answer.type, x.data(), kColumns, kRows, nullptr, blocks.data(), pool);
+  EXPECT_EQ(hex(blocks.data(), 24), answer.first_bytes);
+  EXPECT_EQ(fnv1a(blocks.data(), blocks.size()), answer.plain);
+
+  std::vector<float> decoded(x.size());
+  decode_tensor({"w", answer.type, {kColumns, kRows, 1, 1}, blocks.data()}, decoded.data(), pool);
+  EXPECT_EQ(fnv1a(decoded.data(), decoded.size() * sizeof(float)), answer.decoded);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, KnownAnswers, ::testing::ValuesIn(kAnswers),
+                         [](const auto& test) { return std::string(type_name(test.param.type)); });
+
+}  // namespace
+}  // namespace carat
