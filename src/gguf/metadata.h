@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -32,7 +33,10 @@ using Value = std::variant<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t
                            uint64_t, int64_t, double>;
 
 ValueType type_of(const Value& value);
+ValueType element_type_of(const Array& array);
 std::string_view name_of(ValueType type);
+std::string describe_type(const Value& value);  // for messages: "u32", "array of string"
+size_t size_of(const Array& array);             // elements
 
 class Metadata {
  public:
@@ -58,13 +62,19 @@ class Metadata {
   Result<std::vector<int64_t>> integers(std::string_view key, size_t n_if_scalar) const;
 
   // Building. Setting an existing key moves it to the end, as the format's reference writer does.
+  // String views in an array must outlive the metadata; set_texts() is for those that may not.
   void set(std::string_view key, Value value);
   void set_texts(std::string_view key, std::span<const std::string> values);  // copies into the arena
   void remove(std::string_view key);
 
  private:
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, size_t> index_;
+  // Looked up by view, without making a string.
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, size_t, Hash, std::equal_to<>> index_;
   std::shared_ptr<std::deque<std::string>> arena_ = std::make_shared<std::deque<std::string>>();
 };
 
