@@ -25,6 +25,9 @@ struct SuiteItem {
   int first_scored = 1;             // NLL and divergence count predictions of tokens[first_scored …]
   // Entropy of the scored text in nats where a generator knows it: the best reachable NLL. NaN: unknown.
   double entropy = std::numeric_limits<double>::quiet_NaN();
+
+  // Tokens whose prediction is scored.
+  int64_t n_scored() const { return static_cast<int64_t>(tokens.size()) - first_scored; }
 };
 
 struct Suite {

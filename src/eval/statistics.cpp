@@ -1,0 +1,285 @@
+// Cluster bootstrap, flips, Holm and the verdict rule of statistics.h.
+#include "eval/statistics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "base/thread_pool.h"
+#include "eval/distributions.h"
+
+namespace carat {
+namespace {
+
+constexpr double kConfidence = 0.95;
+
+double two_sided_quantile(double confidence, double degrees) {
+  return -student_quantile((1 - confidence) / 2, degrees);
+}
+
+double sum_of(std::span<const double> values) {
+  double sum = 0;
+  for (const double v : values) sum += v;
+  return sum;
+}
+
+// Sum of counts[i] * values[i]; four partial sums let the additions overlap.
+double weighted_sum(const uint8_t* counts, std::span<const double> values) {
+  double sums[4] = {0, 0, 0, 0};
+  size_t i = 0;
+  for (; i + 4 <= values.size(); i += 4)
+    for (size_t j = 0; j < 4; ++j) sums[j] += counts[i + j] * values[i + j];
+  for (; i < values.size(); ++i) sums[0] += counts[i] * values[i];
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+double sorted_percentile(std::span<const double> sorted, double fraction) {
+  const double position = std::clamp(fraction, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
+  const size_t low = static_cast<size_t>(position);
+  const size_t high = std::min(low + 1, sorted.size() - 1);
+  return sorted[low] + (position - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
+
+Interval hull(const Interval& a, double low, double high) {
+  return {a.estimate, std::min(a.low, low), std::max(a.high, high), a.degrees};
+}
+
+// How many times larger the variance is than independent answers would have; at least 1.
+double design_effect(const Interval& clustered, double independent_variance) {
+  const double quantile = two_sided_quantile(kConfidence, clustered.degrees);
+  const double error = (clustered.high - clustered.low) / 2 / quantile;
+  if (independent_variance <= 0) return 1;
+  return std::max(1.0, error * error / independent_variance);
+}
+
+}  // namespace
+
+Interval at_level(const Interval& interval, double confidence) {
+  if (interval.degrees <= 0) return interval;
+  const double stretch =
+      two_sided_quantile(confidence, interval.degrees) / two_sided_quantile(kConfidence, interval.degrees);
+  return {interval.estimate, interval.estimate - stretch * (interval.estimate - interval.low),
+          interval.estimate + stretch * (interval.high - interval.estimate), interval.degrees};
+}
+
+double p_value(const Interval& interval) {
+  if (interval.estimate == 0 || interval.degrees <= 0) return 1;
+  const double arm =
+      interval.estimate > 0 ? interval.estimate - interval.low : interval.high - interval.estimate;
+  if (arm <= 0) return 0;
+  const double t = std::fabs(interval.estimate) / arm * two_sided_quantile(kConfidence, interval.degrees);
+  return std::min(1.0, 2 * student_cdf(-t, interval.degrees));
+}
+
+Bootstrap::Bootstrap(int64_t n_items, int n_resamples, uint64_t seed, int n_threads)
+    : n_items_(n_items), n_resamples_(n_resamples), n_threads_(n_threads) {
+  CHECK(n_items >= 1 && n_resamples >= 1 && n_threads >= 1);
+  counts_.resize(static_cast<size_t>(n_items) * static_cast<size_t>(n_resamples));
+  ThreadPool pool(n_threads);
+  pool.parallel_for(n_resamples, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      Random random(mix64(seed ^ mix64(static_cast<uint64_t>(r))));
+      uint8_t* counts = counts_.data() + r * n_items_;
+      for (int64_t i = 0; i < n_items_; ++i) {
+        uint8_t& count = counts[random.below(n_items_)];
+        if (count < UINT8_MAX) ++count;  // more than 255 draws of one item do not happen in any sample of use
+      }
+    }
+  });
+}
+
+std::vector<double> Bootstrap::totals(std::span<const double> per_item) const {
+  CHECK(static_cast<int64_t>(per_item.size()) == n_items_);
+  std::vector<double> result(static_cast<size_t>(n_resamples_));
+  for (int r = 0; r < n_resamples_; ++r)
+    result[static_cast<size_t>(r)] = weighted_sum(counts_.data() + r * n_items_, per_item);
+  return result;
+}
+
+Interval Bootstrap::interval(double estimate, std::vector<double> replicates) const {
+  std::erase_if(replicates, [](double v) { return !std::isfinite(v); });
+  const double degrees = static_cast<double>(n_items_ - 1);
+  if (n_items_ < 2 || replicates.empty() || !std::isfinite(estimate)) {
+    const double infinity = std::numeric_limits<double>::infinity();
+    return {estimate, -infinity, infinity, degrees};
+  }
+  std::sort(replicates.begin(), replicates.end());
+  const double n = static_cast<double>(n_items_);
+  const double tail = normal_cdf(-std::sqrt(n / (n - 1)) * two_sided_quantile(kConfidence, degrees));
+  return {estimate, std::min(estimate, sorted_percentile(replicates, tail)),
+          std::max(estimate, sorted_percentile(replicates, 1 - tail)), degrees};
+}
+
+Interval Bootstrap::ratio(std::span<const double> numerator, std::span<const double> denominator) const {
+  std::vector<double> above = totals(numerator);
+  const std::vector<double> below = totals(denominator);
+  for (size_t r = 0; r < above.size(); ++r) above[r] /= below[r];
+  return interval(sum_of(numerator) / sum_of(denominator), std::move(above));
+}
+
+Interval ratio_normal(std::span<const double> numerator, std::span<const double> denominator) {
+  CHECK(numerator.size() == denominator.size());
+  const double n = static_cast<double>(numerator.size());
+  const double below = sum_of(denominator);
+  const double estimate = sum_of(numerator) / below;
+  const double infinity = std::numeric_limits<double>::infinity();
+  if (n < 2) return {estimate, -infinity, infinity, n - 1};
+  double squares = 0;
+  for (size_t i = 0; i < numerator.size(); ++i) {
+    const double residual = numerator[i] - estimate * denominator[i];
+    squares += residual * residual;
+  }
+  const double error = std::sqrt(squares * n / (n - 1)) / below;
+  const double arm = error * two_sided_quantile(kConfidence, n - 1);
+  return {estimate, estimate - arm, estimate + arm, n - 1};
+}
+
+FlipTest mcnemar(const Flips& flips) {
+  CHECK(flips.won.size() == flips.lost.size());
+  FlipTest test;
+  double net = 0, net_squares = 0;
+  for (size_t i = 0; i < flips.won.size(); ++i) {
+    const double difference = flips.won[i] - flips.lost[i];
+    test.won += std::llround(flips.won[i]);
+    test.lost += std::llround(flips.lost[i]);
+    test.clustered = test.clustered || flips.won[i] + flips.lost[i] > 1;
+    net += difference;
+    net_squares += difference * difference;
+  }
+  if (test.clustered) {
+    if (net_squares > 0) test.p = 2 * normal_cdf(-std::fabs(net) / std::sqrt(net_squares));
+    return test;
+  }
+  const int64_t n = test.won + test.lost, k = std::min(test.won, test.lost);
+  if (n > 0) test.p = std::min(1.0, 2 * fair_binomial_cdf(k, n) - fair_binomial_pmf(k, n));
+  return test;
+}
+
+Interval accuracy_difference(const Flips& flips, std::span<const double> n_answers,
+                             const Bootstrap& bootstrap) {
+  CHECK(flips.won.size() == n_answers.size() && flips.lost.size() == n_answers.size());
+  std::vector<double> net(n_answers.size());
+  for (size_t i = 0; i < net.size(); ++i) net[i] = flips.won[i] - flips.lost[i];
+  const Interval resampled = bootstrap.ratio(net, n_answers);
+  const double n = sum_of(n_answers);
+  if (!(n > 0) || resampled.degrees < 1) return resampled;
+
+  const double won = sum_of(flips.won), lost = sum_of(flips.lost);
+  const double variance = (won + lost - (won - lost) * (won - lost) / n) / n / n;
+  const double effect = design_effect(ratio_normal(net, n_answers), variance);
+  const double effective = n / effect + 2;
+  const double p_won = (won / effect + 1) / effective, p_lost = (lost / effect + 1) / effective;
+  const double centre = p_won - p_lost;
+  const double arm = two_sided_quantile(kConfidence, resampled.degrees) *
+                     std::sqrt((p_won + p_lost - centre * centre) / effective);
+  return hull(resampled, centre - arm, centre + arm);
+}
+
+Interval accuracy_share(std::span<const double> n_right, std::span<const double> n_answers,
+                        const Bootstrap& bootstrap) {
+  const Interval resampled = bootstrap.ratio(n_right, n_answers);
+  const double n = sum_of(n_answers);
+  if (!(n > 0) || resampled.degrees < 1) return resampled;
+  const double share = sum_of(n_right) / n;
+  const double effect = design_effect(ratio_normal(n_right, n_answers), share * (1 - share) / n);
+  const double effective = n / effect;
+  const double z = two_sided_quantile(kConfidence, resampled.degrees);
+  const double scale = 1 / (1 + z * z / effective);
+  const double centre = scale * (share + z * z / (2 * effective));
+  const double arm =
+      scale * z * std::sqrt(share * (1 - share) / effective + z * z / (4 * effective * effective));
+  return hull(resampled, centre - arm, centre + arm);
+}
+
+std::vector<double> holm(std::span<const double> p) {
+  std::vector<size_t> order(p.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return p[a] < p[b]; });
+  std::vector<double> adjusted(p.size());
+  double largest = 0;
+  for (size_t rank = 0; rank < order.size(); ++rank) {
+    const double factor = static_cast<double>(order.size() - rank);
+    largest = std::max(largest, std::min(1.0, factor * p[order[rank]]));
+    adjusted[order[rank]] = largest;
+  }
+  return adjusted;
+}
+
+std::string_view to_string(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::better:
+      return "better";
+    case Verdict::worse:
+      return "worse";
+    case Verdict::tie:
+      return "tie";
+    case Verdict::not_enough_data:
+      return "not enough data";
+  }
+  CHECK(false);
+}
+
+int64_t items_needed(const Interval& interval, int64_t n_items, double effect, double confidence,
+                     double power) {
+  if (!(interval.degrees >= 1) || !(effect > 0)) return 0;
+  const double quantile = two_sided_quantile(kConfidence, interval.degrees);
+  const double error = (interval.high - interval.low) / 2 / quantile;
+  if (!std::isfinite(error)) return 0;
+  const double reach = -normal_quantile((1 - confidence) / 2) + normal_quantile(power);
+  const double needed = static_cast<double>(n_items) * std::pow(reach * error / effect, 2);
+  return static_cast<int64_t>(std::ceil(std::min(needed, 1e15)));
+}
+
+namespace {
+
+Judgement judge_one(const Difference& difference, int64_t n_items, double confidence) {
+  Judgement result;
+  result.adjusted = at_level(difference.interval, confidence);
+  const Interval& i = result.adjusted;
+  const bool enough = n_items >= kFewestItems && std::isfinite(i.low) && std::isfinite(i.high);
+  if (enough && i.low > -difference.margin && i.high < difference.margin)
+    result.verdict = Verdict::tie;
+  else if (enough && i.low > 0)
+    result.verdict = Verdict::better;
+  else if (enough && i.high < 0)
+    result.verdict = Verdict::worse;
+  if (result.verdict != Verdict::not_enough_data) return result;
+
+  // What is nearer: to see that it differs, or to see that it does not differ by more than the margin.
+  const double size = std::fabs(i.estimate);
+  const double effect = std::max(size, difference.margin - size);
+  const int64_t needed = items_needed(difference.interval, n_items, effect, confidence);
+  result.n_more_items = std::max({needed - n_items, kFewestItems - n_items, int64_t{1}});
+  return result;
+}
+
+}  // namespace
+
+std::vector<Judgement> judge(std::span<const Difference> differences, int64_t n_items, double alpha) {
+  std::vector<double> p;
+  for (const Difference& d : differences) p.push_back(p_value(d.interval));
+  const std::vector<double> adjusted = holm(p);
+
+  // Holm rejects in order of p, each at alpha / (number not yet rejected); what remains is judged at the
+  // level at which the procedure stopped.
+  const auto n_rejected =
+      std::count_if(adjusted.begin(), adjusted.end(), [&](double q) { return q <= alpha; });
+  std::vector<double> sorted(p);
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<Judgement> result;
+  for (size_t i = 0; i < differences.size(); ++i) {
+    const auto rank = std::lower_bound(sorted.begin(), sorted.end(), p[i]) - sorted.begin();
+    const auto n_before = std::min(rank, n_rejected);
+    const double share = static_cast<double>(static_cast<int64_t>(p.size()) - n_before);
+    Judgement judgement = judge_one(differences[i], n_items, 1 - alpha / std::max(1.0, share));
+    judgement.p = p[i];
+    judgement.p_adjusted = adjusted[i];
+    result.push_back(judgement);
+  }
+  return result;
+}
+
+}  // namespace carat
