@@ -1,5 +1,5 @@
-// Config: what a Gemma 4 file says about itself, resolved to one LayerConfig per layer, so that the network asks
-// for features and never for a model's name. Facts: docs/ARCHITECTURE.md "The network".
+// Config: what a Gemma 4 file says about itself, resolved to one LayerConfig per layer, so that the network
+// asks for features and never for a model's name. Facts: docs/ARCHITECTURE.md "The network".
 #pragma once
 
 #include <cstdint>
@@ -12,28 +12,30 @@
 namespace carat {
 
 struct LayerConfig {
-  bool sliding = false;      // S layer (window) or F layer (full attention)
+  bool sliding = false;  // S layer (window) or F layer (full attention)
   int64_t head_dim = 0;
   int64_t n_heads = 0;
   int64_t n_kv_heads = 0;
-  int64_t n_ff = 0;          // dense FFN width
-  int kv_source = 0;         // layer whose cache this layer reads; its own index if it owns K and V
-  bool k_is_v = false;       // V is the raw K projection (no V weight)
+  int64_t n_ff = 0;     // dense FFN width
+  int kv_source = 0;    // layer whose cache this layer reads; its own index if it owns K and V
+  bool k_is_v = false;  // V is the raw K projection (no V weight)
   double rope_theta = 10000;
-  int64_t window = 0;        // keys seen by a sliding layer, itself included; 0 for a full layer
+  int64_t window = 0;  // keys seen by a sliding layer, itself included; 0 for a full layer
 
   int64_t q_size() const { return n_heads * head_dim; }
   int64_t kv_size() const { return n_kv_heads * head_dim; }
+
+  bool operator==(const LayerConfig&) const = default;
 };
 
 struct Config {
-  std::string name;             // general.name or the file's
-  int64_t dim = 0;              // H
+  std::string name;  // general.name or the file's
+  int64_t dim = 0;   // H
   int64_t n_vocab = 0;
   int64_t context_length = 0;
   float norm_eps = 1e-6f;
-  float logit_soft_cap = 30;    // 0: none
-  int64_t per_layer_dim = 0;    // per-layer embeddings; 0: none
+  float logit_soft_cap = 30;  // 0: none
+  int64_t per_layer_dim = 0;  // per-layer embeddings; 0: none
   int64_t n_experts = 0, n_experts_used = 0, n_expert_ff = 0;
   std::vector<LayerConfig> layers;
   std::vector<int32_t> suppressed_tokens;  // never produced: -inf after the soft cap
@@ -42,9 +44,12 @@ struct Config {
   bool owns_kv(int layer) const { return layers[static_cast<size_t>(layer)].kv_source == layer; }
   // The last layer that writes keys and values: later ones need only the rows whose logits are wanted.
   int last_kv_layer() const;
+
+  bool operator==(const Config&) const = default;
 };
 
-// Reads and checks every key of an architecture "gemma4" file. Which layers have a V weight is read off the tensors.
+// Reads and checks every key of an architecture "gemma4" file. Which layers have a V weight is read off the
+// tensors.
 Result<Config> read_config(const gguf::File& file);
 
 }  // namespace carat

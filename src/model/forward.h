@@ -23,8 +23,8 @@ enum class Rows {
 };
 
 struct ForwardOptions {
-  int64_t max_rows = 512;    // most rows in one call over all chunks
-  bool prefill_cut = true;   // off: rows that nobody wants run to the end too (same bits, more time)
+  int64_t max_rows = 512;   // most rows in one call over all chunks
+  bool prefill_cut = true;  // off: rows that nobody wants run to the end too (same bits, more time)
 };
 
 // Scratch for calls on one model and backend; one per thread of control.
@@ -37,11 +37,12 @@ class Forward {
   Backend& backend() const;
   const ForwardOptions& options() const;
 
-  // Runs the chunks (total rows <= max_rows; each fits its cache) and returns the post-final-norm hidden states of
-  // the wanted rows, in order: [n_wanted, dim], valid until the next call.
+  // Runs the chunks (total rows <= max_rows; each fits its cache) and returns the post-final-norm hidden
+  // states of the wanted rows, in order: [n_wanted, dim], valid until the next call.
   std::span<const float> run(std::span<const Chunk> chunks, Rows rows);
 
-  // logits[r, :] of hidden rows [n_rows, dim]: head, soft cap, suppressed tokens -> -inf. out [n_rows, n_vocab].
+  // logits[r, :] of hidden rows [n_rows, dim]: head, soft cap, suppressed tokens -> -inf. out [n_rows,
+  // n_vocab].
   void logits(std::span<const float> hidden, int64_t n_rows, float* out);
 
  private:
@@ -49,8 +50,8 @@ class Forward {
   std::unique_ptr<Impl> impl_;
 };
 
-// Runs a whole prompt of any length in pieces of at most max_rows and the cache's max_batch; hidden state of the
-// last position, [dim].
+// Runs a whole prompt of any length in pieces of at most max_rows and the cache's max_batch; hidden state of
+// the last position, [dim].
 std::span<const float> prefill(Forward& forward, KvCache& cache, std::span<const Token> tokens);
 
 // log-softmax of one row of logits, in place, sums in double; returns log(sum(exp)).

@@ -1,5 +1,5 @@
-// KvCache: the keys and values of one sequence, one ring per sliding layer, one flat array per full layer, nothing
-// for layers that read another's.
+// KvCache: the keys and values of one sequence, one ring per sliding layer, one flat array per full layer,
+// nothing for layers that read another's.
 #pragma once
 
 #include <memory>
@@ -19,7 +19,7 @@ class KvCache {
   };
   KvCache(const Config& config, const Shape& shape, Backend& backend);
 
-  int64_t n_used() const { return n_used_; }       // positions 0 … n_used-1 are filled
+  int64_t n_used() const { return n_used_; }  // positions 0 … n_used-1 are filled
   int64_t n_positions() const { return shape_.n_positions; }
   int64_t max_batch() const { return shape_.max_batch; }
   size_t n_bytes() const;

@@ -1,5 +1,5 @@
-// The "gemma4" tokenizer: BPE over code points with newline runs apart, byte fall-back, no pre-splitting at spaces
-// (docs/ARCHITECTURE.md "The tokenizer"). A priority queue makes a 100 kB paragraph n log n.
+// The "gemma4" tokenizer: BPE over code points with newline runs apart, byte fall-back, no pre-splitting at
+// spaces (docs/ARCHITECTURE.md "The tokenizer"). A priority queue makes a 100 kB paragraph n log n.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,14 @@ namespace carat {
 
 using Token = int32_t;
 
-enum class TokenKind : uint8_t { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
+enum class TokenKind : uint8_t {
+  normal = 1,
+  unknown = 2,
+  control = 3,
+  user_defined = 4,
+  unused = 5,
+  byte = 6
+};
 
 class Tokenizer {
  public:

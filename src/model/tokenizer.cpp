@@ -1,0 +1,300 @@
+// Reads the vocabulary and turns text into tokens and back: special tokens first, then newline runs and
+// everything else apart, byte pair merges inside each, bytes for what has no token. Text that is not UTF-8 is
+// kept byte by byte.
+#include "model/tokenizer.h"
+
+#include <algorithm>
+#include <array>
+
+#include "model/symbols.h"
+
+namespace carat {
+namespace {
+
+constexpr std::string_view kSpace = "\u2581";  // stands for a space in the vocabulary
+
+// What the model ends its turn with. They are control tokens whatever a file says: a user's text must not
+// contain them by accident, and files have been seen that type them otherwise.
+constexpr std::string_view kEndTokens[] = {"<eos>", "<turn|>", "<|tool_response>"};
+
+Token as_token(uint32_t id) { return id == SymbolTable::kNone ? -1 : static_cast<Token>(id); }
+
+// "<0x1F>" -> 31; -1: not of this form.
+int byte_of(std::string_view text) {
+  if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
+  int value = 0;
+  for (const char c : text.substr(3, 2)) {
+    const bool decimal = c >= '0' && c <= '9', hexadecimal = c >= 'A' && c <= 'F';
+    if (!decimal && !hexadecimal) return -1;
+    value = value * 16 + (decimal ? c - '0' : c - 'A' + 10);
+  }
+  return value;
+}
+
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const size_t found = std::min(text.find(from, at), text.size());
+    out += text.substr(at, found - at);
+    if (found < text.size()) out += to;
+    at = found + from.size();
+  }
+  return out;
+}
+
+}  // namespace
+
+struct Tokenizer::Impl {
+  SymbolTable symbols;  // the tokens under their own ids, then pieces of merges that are no tokens
+  MergeTable merges;
+  std::vector<TokenKind> kinds;
+  std::vector<Token> end_of_generation;
+  std::array<Token, 256> byte_tokens;
+  Token unknown = -1;
+  // Per first byte: the lengths of the special tokens that begin with it.
+  std::array<std::vector<uint32_t>, 256> special_lengths;
+
+  struct Match {
+    size_t begin, length;
+    Token token;
+  };
+
+  Result<void> load_tokens(const gguf::Metadata& metadata);
+  Result<void> load_kinds(const gguf::Metadata& metadata);
+  Result<void> load_merges(const gguf::Metadata& metadata);
+  Result<void> load_bytes(const gguf::Metadata& metadata);
+  void index_specials();
+
+  Token find(std::string_view text) const;
+  bool is_special(Token token, bool parse_special) const;
+  std::vector<Match> special_matches(std::string_view text, bool parse_special) const;
+  void encode_fragment(std::string_view fragment, std::vector<Token>& tokens) const;
+  void encode_bytes(std::string_view bytes, std::vector<Token>& tokens) const;
+};
+
+Result<void> Tokenizer::Impl::load_tokens(const gguf::Metadata& metadata) {
+  const std::string_view model = TRY(metadata.text("tokenizer.ggml.model"));
+  if (model != "gemma4") return fail("key 'tokenizer.ggml.model': '{}', expected 'gemma4'", model);
+  const auto texts = TRY(metadata.texts("tokenizer.ggml.tokens"));
+  if (texts.empty() || texts.size() > INT32_MAX)
+    return fail("key 'tokenizer.ggml.tokens': {} tokens, expected 1..{}", texts.size(), INT32_MAX);
+  symbols.reserve(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const uint32_t id = texts[i].empty() ? symbols.add_hidden(texts[i]) : symbols.intern(texts[i]);
+    if (id != i) return fail("key 'tokenizer.ggml.tokens': token {} repeats token {}", i, id);
+  }
+  return {};
+}
+
+Result<void> Tokenizer::Impl::load_kinds(const gguf::Metadata& metadata) {
+  const std::vector<int64_t> types = TRY(metadata.integers("tokenizer.ggml.token_type", 1));
+  if (types.size() != symbols.size())
+    return fail("key 'tokenizer.ggml.token_type': {} entries, expected one for each of {} tokens",
+                types.size(), symbols.size());
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (types[i] < 1 || types[i] > 6)
+      return fail("key 'tokenizer.ggml.token_type': {} (token {}) is outside 1..6", types[i], i);
+    kinds.push_back(static_cast<TokenKind>(types[i]));
+    if (kinds[i] == TokenKind::byte && byte_of(symbols.text(static_cast<uint32_t>(i))) < 0)
+      return fail("key 'tokenizer.ggml.token_type': token {} is a byte, expected a text like <0x1F>", i);
+  }
+  for (const std::string_view text : kEndTokens) {
+    const Token token = find(text);
+    if (token < 0) continue;
+    kinds[static_cast<size_t>(token)] = TokenKind::control;
+    end_of_generation.push_back(token);
+  }
+  return {};
+}
+
+// "left right": the first space after the first byte parts them, since neither contains one.
+Result<void> Tokenizer::Impl::load_merges(const gguf::Metadata& metadata) {
+  const auto texts = TRY(metadata.texts("tokenizer.ggml.merges"));
+  if (texts.size() >= MergeTable::kNone)
+    return fail("key 'tokenizer.ggml.merges': {} merges, expected fewer than {}", texts.size(),
+                MergeTable::kNone);
+  merges = MergeTable(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const size_t space = texts[i].find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == texts[i].size())
+      return fail("key 'tokenizer.ggml.merges': merge {} is not two pieces with a space between them", i);
+    const uint32_t left = symbols.intern(texts[i].substr(0, space));
+    const uint32_t right = symbols.intern(texts[i].substr(space + 1));
+    merges.add(left, right, static_cast<uint32_t>(i));
+  }
+  return {};
+}
+
+Result<void> Tokenizer::Impl::load_bytes(const gguf::Metadata& metadata) {
+  const int64_t n_tokens = static_cast<int64_t>(kinds.size());
+  unknown = static_cast<Token>(
+      TRY(metadata.integer_or("tokenizer.ggml.unknown_token_id", 0, n_tokens - 1, find("<unk>"))));
+  for (int byte = 0; byte < 256; ++byte) {
+    const Token token = find(fmt::format("<0x{:02X}>", byte));
+    byte_tokens[static_cast<size_t>(byte)] = token >= 0 ? token : unknown;
+    if (token < 0 && unknown < 0)
+      return fail("key 'tokenizer.ggml.tokens': neither <0x{:02X}> nor <unk>, expected one of them", byte);
+  }
+  return {};
+}
+
+void Tokenizer::Impl::index_specials() {
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    const std::string_view text = symbols.text(static_cast<uint32_t>(i));
+    if (text.empty() || !is_special(static_cast<Token>(i), true)) continue;
+    auto& lengths = special_lengths[static_cast<unsigned char>(text[0])];
+    const auto length = static_cast<uint32_t>(text.size());
+    if (std::find(lengths.begin(), lengths.end(), length) == lengths.end()) lengths.push_back(length);
+  }
+}
+
+Token Tokenizer::Impl::find(std::string_view text) const {
+  const Token token = as_token(symbols.find(text));
+  return token < static_cast<Token>(kinds.size()) || kinds.empty() ? token : -1;
+}
+
+bool Tokenizer::Impl::is_special(Token token, bool parse_special) const {
+  const TokenKind kind = kinds[static_cast<size_t>(token)];
+  if (kind == TokenKind::user_defined) return true;
+  return parse_special && (kind == TokenKind::control || kind == TokenKind::unknown);
+}
+
+// Special tokens in the text, in order. The longest are placed first, wherever they stand; equally long ones
+// from the lower id on, and each from left to right.
+std::vector<Tokenizer::Impl::Match> Tokenizer::Impl::special_matches(std::string_view text,
+                                                                     bool parse_special) const {
+  std::vector<Match> candidates;
+  for (size_t begin = 0; begin < text.size(); ++begin) {
+    for (const uint32_t length : special_lengths[static_cast<unsigned char>(text[begin])]) {
+      if (length > text.size() - begin) continue;
+      const Token token = find(text.substr(begin, length));
+      if (token >= 0 && is_special(token, parse_special)) candidates.push_back({begin, length, token});
+    }
+  }
+  std::sort(candidates.begin(), candidates.end(), [](const Match& a, const Match& b) {
+    if (a.length != b.length) return a.length > b.length;
+    return a.token != b.token ? a.token < b.token : a.begin < b.begin;
+  });
+  std::vector<Match> chosen;
+  std::vector<bool> covered(candidates.empty() ? 0 : text.size());
+  for (const Match& match : candidates) {
+    // A chosen match is at least as long as this one, so an overlap covers one of its ends.
+    if (covered[match.begin] || covered[match.begin + match.length - 1]) continue;
+    std::fill_n(covered.begin() + static_cast<ptrdiff_t>(match.begin), match.length, true);
+    chosen.push_back(match);
+  }
+  std::sort(chosen.begin(), chosen.end(), [](const Match& a, const Match& b) { return a.begin < b.begin; });
+  return chosen;
+}
+
+// Text without special tokens.
+void Tokenizer::Impl::encode_fragment(std::string_view fragment, std::vector<Token>& tokens) const {
+  const std::string text = replaced(fragment, " ", kSpace);
+  std::vector<BpePiece> pieces;
+  for (size_t begin = 0; begin < text.size();) {
+    const bool newlines = text[begin] == '\n';
+    const size_t end = newlines ? text.find_first_not_of('\n', begin) : text.find('\n', begin);
+    const std::string_view run = std::string_view(text).substr(begin, end - begin);
+    begin += run.size();
+    const Token whole = newlines ? find(run) : -1;
+    if (whole >= 0) {
+      tokens.push_back(whole);
+      continue;
+    }
+    pieces.clear();
+    encode_run(symbols, merges, run, pieces);
+    for (const BpePiece& piece : pieces) {
+      if (piece.id < kinds.size())
+        tokens.push_back(static_cast<Token>(piece.id));
+      else
+        encode_bytes(run.substr(piece.begin, piece.length), tokens);
+    }
+  }
+}
+
+void Tokenizer::Impl::encode_bytes(std::string_view bytes, std::vector<Token>& tokens) const {
+  for (const char byte : bytes) tokens.push_back(byte_tokens[static_cast<unsigned char>(byte)]);
+}
+
+Result<Tokenizer> Tokenizer::load(const gguf::Metadata& metadata) {
+  auto impl = std::make_shared<Impl>();
+  TRY(impl->load_tokens(metadata));
+  TRY(impl->load_kinds(metadata));
+  TRY(impl->load_merges(metadata));
+  TRY(impl->load_bytes(metadata));
+
+  Tokenizer tokenizer;
+  const int64_t last = static_cast<int64_t>(impl->kinds.size()) - 1;
+  const auto special = [&](std::string_view key, std::string_view text) -> Result<Token> {
+    const int64_t id = TRY(metadata.integer_or(key, 0, last, impl->find(text)));
+    if (id < 0) return fail("key '{}' is missing, and no token is '{}'", key, text);
+    impl->kinds[static_cast<size_t>(id)] = TokenKind::control;
+    return static_cast<Token>(id);
+  };
+  tokenizer.bos_ = TRY(special("tokenizer.ggml.bos_token_id", "<bos>"));
+  tokenizer.eos_ = TRY(special("tokenizer.ggml.eos_token_id", "<eos>"));
+  impl->end_of_generation.push_back(tokenizer.eos_);
+  // An ordinary piece of HTML that some converters take for an end token.
+  const Token strike = impl->find("</s>");
+  if (strike >= 0 && strike != tokenizer.eos_) impl->kinds[static_cast<size_t>(strike)] = TokenKind::normal;
+  impl->index_specials();
+  tokenizer.impl_ = std::move(impl);
+  return tokenizer;
+}
+
+std::vector<Token> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
+  std::vector<Token> tokens;
+  size_t begin = 0;
+  for (const Impl::Match& match : impl_->special_matches(text, options.parse_special)) {
+    impl_->encode_fragment(text.substr(begin, match.begin - begin), tokens);
+    tokens.push_back(match.token);
+    begin = match.begin + match.length;
+  }
+  impl_->encode_fragment(text.substr(begin), tokens);
+  if (options.add_bos && (tokens.empty() || tokens[0] != bos_)) tokens.insert(tokens.begin(), bos_);
+  return tokens;
+}
+
+std::string Tokenizer::piece(Token token, bool special) const {
+  if (token < 0 || token >= n_tokens()) return {};
+  const std::string_view text = token_text(token);
+  switch (kind(token)) {
+    case TokenKind::normal:
+      return replaced(text, kSpace, " ");
+    case TokenKind::byte:
+      return std::string(1, static_cast<char>(byte_of(text)));
+    case TokenKind::user_defined:
+      return std::string(text);
+    case TokenKind::control:
+    case TokenKind::unknown:
+      return special ? std::string(text) : std::string();
+    case TokenKind::unused:
+      return {};
+  }
+  CHECK(false && "load_kinds() admits no other kind");
+  return {};
+}
+
+std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const {
+  std::string text;
+  for (const Token token : tokens) text += piece(token, special);
+  return text;
+}
+
+int64_t Tokenizer::n_tokens() const { return static_cast<int64_t>(impl_->kinds.size()); }
+std::string_view Tokenizer::token_text(Token token) const {
+  return impl_->symbols.text(static_cast<uint32_t>(token));
+}
+TokenKind Tokenizer::kind(Token token) const {
+  CHECK(token >= 0 && token < n_tokens());
+  return impl_->kinds[static_cast<size_t>(token)];
+}
+Token Tokenizer::find(std::string_view stored_text) const { return impl_->find(stored_text); }
+
+bool Tokenizer::is_end_of_generation(Token token) const {
+  const std::vector<Token>& ends = impl_->end_of_generation;
+  return std::find(ends.begin(), ends.end(), token) != ends.end();
+}
+
+}  // namespace carat
