@@ -2,8 +2,8 @@
 // inverses: a judgement asks for a few hundred quantiles, so plainness wins over speed.
 #include "eval/distributions.h"
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/check.h"
 
@@ -46,15 +46,28 @@ double incomplete_beta(double a, double b, double x) {
   return 1 - front * beta_fraction(b, a, 1 - x) / b;
 }
 
-// The root of a rising function on [low, high].
-template <class Function>
-double bisect(Function&& function, double target, double low, double high) {
-  for (int i = 0; i < 200 && low < high; ++i) {
-    const double middle = low + (high - low) / 2;
-    if (middle == low || middle == high) break;
-    (function(middle) < target ? low : high) = middle;
+// The root of cdf(x) = target in [low, high]: Newton's steps where they stay inside, halving where they do
+// not.
+template <class Cdf, class Density>
+double invert(Cdf&& cdf, Density&& density, double target, double low, double high, double start) {
+  double x = start;
+  for (int i = 0; i < 200; ++i) {
+    const double excess = cdf(x) - target;
+    (excess < 0 ? low : high) = x;
+    double next = x - excess / density(x);
+    if (!(next > low && next < high)) next = low + (high - low) / 2;
+    if (std::fabs(next - x) <= 1e-15 * std::fabs(x)) return next;
+    x = next;
   }
-  return low + (high - low) / 2;
+  return x;
+}
+
+double normal_density(double z) { return std::exp(-z * z / 2) / std::sqrt(2 * M_PI); }
+
+double student_density(double t, double degrees) {
+  const double log_scale =
+      std::lgamma((degrees + 1) / 2) - std::lgamma(degrees / 2) - 0.5 * std::log(degrees * M_PI);
+  return std::exp(log_scale - (degrees + 1) / 2 * std::log1p(t * t / degrees));
 }
 
 }  // namespace
@@ -63,8 +76,9 @@ double normal_cdf(double z) { return 0.5 * std::erfc(-z / std::sqrt(2.0)); }
 
 double normal_quantile(double probability) {
   CHECK(probability > 0 && probability < 1);
+  if (probability == 0.5) return 0;
   if (probability > 0.5) return -normal_quantile(1 - probability);
-  return bisect(normal_cdf, probability, -39.0, 0.0);
+  return invert(normal_cdf, normal_density, probability, -39.0, 0.0, -1.5);
 }
 
 double student_cdf(double t, double degrees) {
@@ -76,10 +90,13 @@ double student_cdf(double t, double degrees) {
 
 double student_quantile(double probability, double degrees) {
   CHECK(probability > 0 && probability < 1);
+  if (probability == 0.5) return 0;
   if (probability > 0.5) return -student_quantile(1 - probability, degrees);
   double low = -1;
   while (student_cdf(low, degrees) > probability && low > -1e300) low *= 2;
-  return bisect([degrees](double t) { return student_cdf(t, degrees); }, probability, low, 0.0);
+  return invert([degrees](double t) { return student_cdf(t, degrees); },
+                [degrees](double t) { return student_density(t, degrees); }, probability, low, 0.0,
+                std::max(low, normal_quantile(probability)));
 }
 
 double fair_binomial_pmf(int64_t k, int64_t n) {

@@ -36,13 +36,6 @@ double weighted_sum(const uint8_t* counts, std::span<const double> values) {
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-double sorted_percentile(std::span<const double> sorted, double fraction) {
-  const double position = std::clamp(fraction, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
-  const size_t low = static_cast<size_t>(position);
-  const size_t high = std::min(low + 1, sorted.size() - 1);
-  return sorted[low] + (position - static_cast<double>(low)) * (sorted[high] - sorted[low]);
-}
-
 Interval hull(const Interval& a, double low, double high) {
   return {a.estimate, std::min(a.low, low), std::max(a.high, high), a.degrees};
 }
@@ -56,6 +49,13 @@ double design_effect(const Interval& clustered, double independent_variance) {
 }
 
 }  // namespace
+
+double sorted_percentile(std::span<const double> sorted, double fraction) {
+  const double position = std::clamp(fraction, 0.0, 1.0) * static_cast<double>(sorted.size() - 1);
+  const size_t low = static_cast<size_t>(position);
+  const size_t high = std::min(low + 1, sorted.size() - 1);
+  return sorted[low] + (position - static_cast<double>(low)) * (sorted[high] - sorted[low]);
+}
 
 Interval at_level(const Interval& interval, double confidence) {
   if (interval.degrees <= 0) return interval;
@@ -137,6 +137,13 @@ Interval ratio_normal(std::span<const double> numerator, std::span<const double>
   return {estimate, estimate - arm, estimate + arm, n - 1};
 }
 
+std::vector<double> Flips::net() const {
+  CHECK(won.size() == lost.size());
+  std::vector<double> result(won.size());
+  for (size_t i = 0; i < result.size(); ++i) result[i] = won[i] - lost[i];
+  return result;
+}
+
 FlipTest mcnemar(const Flips& flips) {
   CHECK(flips.won.size() == flips.lost.size());
   FlipTest test;
@@ -159,11 +166,9 @@ FlipTest mcnemar(const Flips& flips) {
 }
 
 Interval accuracy_difference(const Flips& flips, std::span<const double> n_answers,
-                             const Bootstrap& bootstrap) {
-  CHECK(flips.won.size() == n_answers.size() && flips.lost.size() == n_answers.size());
-  std::vector<double> net(n_answers.size());
-  for (size_t i = 0; i < net.size(); ++i) net[i] = flips.won[i] - flips.lost[i];
-  const Interval resampled = bootstrap.ratio(net, n_answers);
+                             const Interval& resampled) {
+  CHECK(flips.won.size() == n_answers.size());
+  const std::vector<double> net = flips.net();
   const double n = sum_of(n_answers);
   if (!(n > 0) || resampled.degrees < 1) return resampled;
 
@@ -179,8 +184,7 @@ Interval accuracy_difference(const Flips& flips, std::span<const double> n_answe
 }
 
 Interval accuracy_share(std::span<const double> n_right, std::span<const double> n_answers,
-                        const Bootstrap& bootstrap) {
-  const Interval resampled = bootstrap.ratio(n_right, n_answers);
+                        const Interval& resampled) {
   const double n = sum_of(n_answers);
   if (!(n > 0) || resampled.degrees < 1) return resampled;
   const double share = sum_of(n_right) / n;
@@ -222,20 +226,20 @@ std::string_view to_string(Verdict verdict) {
   CHECK(false);
 }
 
-int64_t items_needed(const Interval& interval, int64_t n_items, double effect, double confidence,
-                     double power) {
+int64_t items_needed(const Interval& interval, double effect, double confidence, double power) {
   if (!(interval.degrees >= 1) || !(effect > 0)) return 0;
   const double quantile = two_sided_quantile(kConfidence, interval.degrees);
   const double error = (interval.high - interval.low) / 2 / quantile;
   if (!std::isfinite(error)) return 0;
   const double reach = -normal_quantile((1 - confidence) / 2) + normal_quantile(power);
-  const double needed = static_cast<double>(n_items) * std::pow(reach * error / effect, 2);
+  const double needed = static_cast<double>(interval.n_items()) * std::pow(reach * error / effect, 2);
   return static_cast<int64_t>(std::ceil(std::min(needed, 1e15)));
 }
 
 namespace {
 
-Judgement judge_one(const Difference& difference, int64_t n_items, double confidence) {
+Judgement judge_one(const Difference& difference, double confidence) {
+  const int64_t n_items = difference.interval.n_items();
   Judgement result;
   result.adjusted = at_level(difference.interval, confidence);
   const Interval& i = result.adjusted;
@@ -251,14 +255,14 @@ Judgement judge_one(const Difference& difference, int64_t n_items, double confid
   // What is nearer: to see that it differs, or to see that it does not differ by more than the margin.
   const double size = std::fabs(i.estimate);
   const double effect = std::max(size, difference.margin - size);
-  const int64_t needed = items_needed(difference.interval, n_items, effect, confidence);
+  const int64_t needed = items_needed(difference.interval, effect, confidence);
   result.n_more_items = std::max({needed - n_items, kFewestItems - n_items, int64_t{1}});
   return result;
 }
 
 }  // namespace
 
-std::vector<Judgement> judge(std::span<const Difference> differences, int64_t n_items, double alpha) {
+std::vector<Judgement> judge(std::span<const Difference> differences, double alpha) {
   std::vector<double> p;
   for (const Difference& d : differences) p.push_back(p_value(d.interval));
   const std::vector<double> adjusted = holm(p);
@@ -274,7 +278,7 @@ std::vector<Judgement> judge(std::span<const Difference> differences, int64_t n_
     const auto rank = std::lower_bound(sorted.begin(), sorted.end(), p[i]) - sorted.begin();
     const auto n_before = std::min(rank, n_rejected);
     const double share = static_cast<double>(static_cast<int64_t>(p.size()) - n_before);
-    Judgement judgement = judge_one(differences[i], n_items, 1 - alpha / std::max(1.0, share));
+    Judgement judgement = judge_one(differences[i], 1 - alpha / std::max(1.0, share));
     judgement.p = p[i];
     judgement.p_adjusted = adjusted[i];
     result.push_back(judgement);

@@ -16,6 +16,8 @@ struct Interval {
   double estimate = 0;
   double low = 0, high = 0;
   double degrees = 0;
+
+  int64_t n_items() const { return static_cast<int64_t>(degrees) + 1; }
 };
 
 // The interval at another confidence level: each arm is stretched by the ratio of Student quantiles, which
@@ -23,6 +25,9 @@ struct Interval {
 Interval at_level(const Interval& interval, double confidence);
 // Two-sided p of "the true value is 0": the smallest alpha whose interval excludes 0. Agrees with at_level.
 double p_value(const Interval& interval);
+
+// Linear interpolation at fraction * (n - 1) of sorted values; n >= 1.
+double sorted_percentile(std::span<const double> sorted, double fraction);
 
 // Resamples items with replacement, always the same way for a seed, whatever the number of threads.
 class Bootstrap {
@@ -55,7 +60,8 @@ Interval ratio_normal(std::span<const double> numerator, std::span<const double>
 
 // Answers of one item that only one of two models got right, per item.
 struct Flips {
-  std::vector<double> won, lost;  // [n_items]
+  std::vector<double> won, lost;    // [n_items]
+  std::vector<double> net() const;  // won - lost
 };
 
 struct FlipTest {
@@ -71,11 +77,12 @@ FlipTest mcnemar(const Flips& flips);
 // Difference in the share of right answers, won minus lost over all answers: the hull of the paired cluster
 // bootstrap and of a Laplace-adjusted interval (Bonett and Price) at the effective number of answers, because
 // a bootstrap of nearly no flips knows nothing about the flips it has not seen.
+// `resampled` is the bootstrap's part.
 Interval accuracy_difference(const Flips& flips, std::span<const double> n_answers,
-                             const Bootstrap& bootstrap);
+                             const Interval& resampled);
 // Share of right answers: the hull of the cluster bootstrap and Wilson's interval.
 Interval accuracy_share(std::span<const double> n_right, std::span<const double> n_answers,
-                        const Bootstrap& bootstrap);
+                        const Interval& resampled);
 
 // Holm's step-down adjustment: p-values that may be compared with alpha whatever the number of tests.
 std::vector<double> holm(std::span<const double> p);
@@ -105,11 +112,10 @@ struct Difference {
 inline constexpr int64_t kFewestItems = 20;  // below, nothing is called
 
 // Judges all comparisons of one family together, so that at most `alpha` of families hold a false call.
-std::vector<Judgement> judge(std::span<const Difference> differences, int64_t n_items, double alpha = 0.05);
+std::vector<Judgement> judge(std::span<const Difference> differences, double alpha = 0.05);
 
-// Items needed in all to tell a difference of `effect` from 0 with `power`, given what n_items of them
+// Items needed in all to tell a difference of `effect` from 0 with `power`, given what the interval's items
 // showed.
-int64_t items_needed(const Interval& interval, int64_t n_items, double effect, double confidence,
-                     double power = 0.8);
+int64_t items_needed(const Interval& interval, double effect, double confidence, double power = 0.8);
 
 }  // namespace carat

@@ -1,5 +1,5 @@
-// Suite: the texts and questions on which models are judged, tokenized once. Categories name the kinds of item; a
-// whole item is the unit that statistics resample (the cluster).
+// Suite: the texts and questions on which models are judged, tokenized once. Categories name the kinds of
+// item; a whole item is the unit that statistics resample (the cluster).
 #pragma once
 
 #include <cstdint>
@@ -11,9 +11,9 @@
 
 namespace carat {
 
-// Token positions [begin, end) of an item whose tokens are determined by what stands before: the answer and the
-// token that closes it. Correct when every one of them is the model's argmax (teacher-forced exact match, which
-// equals greedy decoding).
+// Token positions [begin, end) of an item whose tokens are determined by what stands before: the answer and
+// the token that closes it. Correct when every one of them is the model's argmax (teacher-forced exact match,
+// which equals greedy decoding).
 struct AnswerSpan {
   int begin, end;
 };

@@ -89,6 +89,10 @@ TEST(Interval, LevelsAndPValuesAgree) {
   EXPECT_NEAR(p_value(mirrored), p, 1e-12);
 }
 
+Interval difference_of(const Flips& flips, const std::vector<double>& n_answers, const Bootstrap& bootstrap) {
+  return accuracy_difference(flips, n_answers, bootstrap.ratio(flips.net(), n_answers));
+}
+
 // Pairs of models on one set of items: item i has 1 … 4 answers whose flips share the item's own tendency.
 struct FakePair {
   Flips flips;
@@ -123,7 +127,7 @@ TEST(Simulation, AccuracyIntervalsCoverTheTruth) {
   constexpr int kRuns = 1200;
   for (int run = 0; run < kRuns; ++run) {
     const FakePair pair = draw_pair(random, 150, 0.06, 0.03);
-    const Interval i = accuracy_difference(pair.flips, pair.n_answers, bootstrap);
+    const Interval i = difference_of(pair.flips, pair.n_answers, bootstrap);
     covered += i.low <= 0.03 && 0.03 <= i.high;
   }
   // Four standard errors of a binomial share below 95 %; the hull may only err to the safe side.
@@ -172,10 +176,10 @@ TEST(Simulation, FamiliesHoldFewFalseCalls) {
     for (int c = 0; c < kComparisons; ++c) {
       const FakePair pair = draw_pair(random, 150, 0.04, 0.04);
       // No margin: every interval that excludes 0 would be called.
-      family.push_back({accuracy_difference(pair.flips, pair.n_answers, bootstrap), 0});
+      family.push_back({difference_of(pair.flips, pair.n_answers, bootstrap), 0});
     }
     bool called = false;
-    for (const Judgement& j : judge(family, 150)) called = called || j.verdict != Verdict::not_enough_data;
+    for (const Judgement& j : judge(family)) called = called || j.verdict != Verdict::not_enough_data;
     families_with_a_call += called;
   }
   EXPECT_LE(families_with_a_call, kRuns * (0.05 + 4 * std::sqrt(0.95 * 0.05 / kRuns)));
@@ -187,8 +191,8 @@ TEST(Simulation, AsManyItemsAsSaidSettleIt) {
   Random random(15);
   const FakePair pilot = draw_pair(random, 4000, 0.06, 0.03);
   const Bootstrap large(4000, 500, 6);
-  const Interval seen = accuracy_difference(pilot.flips, pilot.n_answers, large);
-  const int64_t n = items_needed(seen, 4000, 0.03, 0.95);
+  const Interval seen = difference_of(pilot.flips, pilot.n_answers, large);
+  const int64_t n = items_needed(seen, 0.03, 0.95);
   ASSERT_GT(n, 100);
   ASSERT_LT(n, 2000);
   const Bootstrap bootstrap(n, 500, 7);
@@ -196,8 +200,8 @@ TEST(Simulation, AsManyItemsAsSaidSettleIt) {
   constexpr int kRuns = 400;
   for (int run = 0; run < kRuns; ++run) {
     const FakePair pair = draw_pair(random, n, 0.06, 0.03);
-    const Difference difference{accuracy_difference(pair.flips, pair.n_answers, bootstrap), 0.001};
-    const Verdict verdict = judge({&difference, 1}, n).front().verdict;
+    const Difference difference{difference_of(pair.flips, pair.n_answers, bootstrap), 0.001};
+    const Verdict verdict = judge({&difference, 1}).front().verdict;
     EXPECT_NE(verdict, Verdict::worse);
     found += verdict == Verdict::better;
   }
@@ -206,8 +210,8 @@ TEST(Simulation, AsManyItemsAsSaidSettleIt) {
 
 TEST(Verdicts, FollowTheInterval) {
   const auto word = [](double low, double high, int64_t n_items = 500) {
-    const Difference d{{(low + high) / 2, low, high, 499}, 0.01};
-    return judge({&d, 1}, n_items).front();
+    const Difference d{{(low + high) / 2, low, high, static_cast<double>(n_items - 1)}, 0.01};
+    return judge({&d, 1}).front();
   };
   EXPECT_EQ(word(0.02, 0.05).verdict, Verdict::better);
   EXPECT_EQ(word(-0.05, -0.02).verdict, Verdict::worse);
@@ -228,10 +232,10 @@ TEST(Verdicts, HolmWeighsTheWholeFamily) {
   // p about 0.02 alone is a call; among ten comparisons it is not, and its neighbours with none are not
   // either.
   const Difference single{{0.03, 0.005, 0.055, 999}, 0.001};
-  EXPECT_EQ(judge({&single, 1}, 1000).front().verdict, Verdict::better);
+  EXPECT_EQ(judge({&single, 1}).front().verdict, Verdict::better);
   std::vector<Difference> family(10, Difference{{0.001, -0.03, 0.03, 999}, 0.001});
   family[4] = single;
-  const std::vector<Judgement> judged = judge(family, 1000);
+  const std::vector<Judgement> judged = judge(family);
   EXPECT_EQ(judged[4].verdict, Verdict::not_enough_data);
   EXPECT_NEAR(judged[4].p_adjusted, 10 * judged[4].p, 1e-12);
 }
@@ -239,12 +243,12 @@ TEST(Verdicts, HolmWeighsTheWholeFamily) {
 TEST(Accuracy, NoFlipsIsNotCertainty) {
   const Bootstrap bootstrap(100, 500, 8);
   const std::vector<double> none(100, 0.0), ones(100, 1.0);
-  const Interval difference = accuracy_difference({none, none}, ones, bootstrap);
+  const Interval difference = difference_of({none, none}, ones, bootstrap);
   EXPECT_EQ(difference.estimate, 0);
   EXPECT_LT(difference.low, -0.02);
   EXPECT_GT(difference.high, 0.02);
   EXPECT_LT(difference.high, 0.05);
-  const Interval perfect = accuracy_share(ones, ones, bootstrap);
+  const Interval perfect = accuracy_share(ones, ones, bootstrap.ratio(ones, ones));
   EXPECT_EQ(perfect.estimate, 1);
   EXPECT_NEAR(perfect.low, 0.963, 0.002);  // Wilson
 }
@@ -263,8 +267,8 @@ TEST(Accuracy, WholePromptsCountOnce) {
       lost1.push_back(lost[i] / 10);
     }
   }
-  const Interval clustered = accuracy_difference({won, lost}, n, Bootstrap(60, 2000, 9));
-  const Interval loose = accuracy_difference({won1, lost1}, n1, Bootstrap(600, 2000, 9));
+  const Interval clustered = difference_of({won, lost}, n, Bootstrap(60, 2000, 9));
+  const Interval loose = difference_of({won1, lost1}, n1, Bootstrap(600, 2000, 9));
   EXPECT_NEAR((clustered.high - clustered.low) / (loose.high - loose.low), std::sqrt(10.0), 0.4);
 }
 

@@ -41,6 +41,33 @@ constexpr KnownAnswer kAnswers[] = {
     // 3bec10e1e460d91d e85eb98dda666fff bc11487280126275
     {TensorType::Q4_0, "00207098719872a883a884b885b886c886d9651f886f886f", 0xe77d8ceaa4ff4daa,
      0x1bfa1c111dc5547a, 0x89fccf84e2c40ece},
+    // bfe1df702888e374 27e37477193c8324 aecb52bc684f6c60
+    {TensorType::Q4_1, "fa1e00ac80a981b983b994c995c996d996ea97fad81f65ab", 0x4a71750b1405b956,
+     0x41152207be964543, 0x7c8cca40a36bb2ea},
+    // 704e2bfe32ea5bb6 c40cc445fd651a96 7faaaadcae812054
+    {TensorType::Q5_0, "001caaaaaafed020e320f530f740f8500a700b810ca1651b", 0xb4b0cd316681a861,
+     0x13925c302a71c8cd, 0xb170d11da7a20a51},
+    // 7afc7835c0d88292 e92bec4f2b366026 3a10f6607bf70960
+    {TensorType::Q5_1, "c01a00acaaaaffff00531363167328832a933cb33dd43ff4", 0x98b78cd68d8ae553,
+     0xe95ada8c5796eb38, 0xcd8a681870f71543},
+    // aeda340fa42e11dc 5cec4f79d279d011 4c0c60f3f1cf6ada
+    {TensorType::Q2_K, "f826ee45be86dea507ef25ed45ce75ee689f689f69937993", 0xe96d219eb1ed36cb,
+     0x8ef32e5592bfe09a, 0x315cbc8f2fd303a5},
+    // 6f5d8fdc483b416f b64f750fabeb8897 a881d8e61ea0a183
+    {TensorType::Q3_K, "6adf2adf2add2add2add2edd2ed52ed5abf6b9f6b9d6b9d6", 0xeb7e57fd5f8ed3cc,
+     0xb62bfb2be1f872f6, 0xba7e6e3dfc7b4ed5},
+    // c0db1694c5fd0e41 4e2703a7b5c13678 55eef468bd3f35a5
+    {TensorType::Q4_K, "3c080914f4fffafffff9f6fa5abf6acb70d971e973097419", 0xc7602bcb2b23dcdc,
+     0x2a9488daa52c03ef, 0x8fa6beb946035e33},
+    // 8dc150c834081f37 2d414fdf3954ccd6 7586279a4ec8b025
+    {TensorType::Q5_K, "fd031514f6fcfdfefffaf4fc5dce5ddf16ab16ab5ea95ea9", 0x11d6103bb44d103d,
+     0x4fad301364954b90, 0xf552a095f1a8abef},
+    // c5b69a7e79c690f3 3f36d899c01d1cb3 6c8ec4f42e33b279
+    {TensorType::Q6_K, "1100d6009a005e000100c40177013902091b6629c4360353", 0x4958294598317b32,
+     0x126b73ccac6b75ea, 0x6889150c89a77ebe},
+    // 70da373d6f8422d5 70da373d6f8422d5 8420f51a96fbc596
+    {TensorType::NVFP4, "05030502df00cf00ce10be109c620b630a74097500e600d7", 0xd6f142d673b606c1,
+     0xd6f142d673b606c1, 0xf79cd8166fba3ab7},
 };
 
 uint64_t fnv1a(const void* data, size_t n) {

@@ -1,0 +1,291 @@
+// The figures of rows and comparisons, table by table.
+#include "eval/assemble.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <numeric>
+
+#include "base/thread_pool.h"
+#include "eval/choice.h"
+#include "eval/sample.h"
+#include "eval/sentences.h"
+
+namespace carat {
+namespace {
+
+using Quantity = Sample::Quantity;
+using Table = Comparison::Table;
+
+class Assembler {
+ public:
+  Assembler(const Plan& plan, const Suite& suite, const LockstepScores& scores,
+            const AssembleOptions& options)
+      : plan_(plan), suite_(suite), scores_(scores), options_(options), all_(sample(all_items(suite))) {
+    std::map<std::string, std::vector<size_t>> items;
+    for (size_t i = 0; i < suite.items.size(); ++i) {
+      auto& of_category = items[suite.items[i].category];
+      if (of_category.empty()) names_.push_back(suite.items[i].category);  // in order of first appearance
+      of_category.push_back(i);
+    }
+    if (names_.size() > 1)
+      for (const std::string& name : names_) categories_.push_back(sample(items[name]));
+  }
+
+  EvalReport make() {
+    describe_suite();
+    report_.margins = options_.margins;
+    report_.n_ctx = options_.n_ctx;
+    report_.reference = plan_.reference;
+    report_.rows = plan_.rows;
+    each(plan_.rows.size(), [&](size_t r) { fill_row(static_cast<int>(r)); });
+    count_wins();
+    for (const PlannedComparison& planned : plan_.comparisons)
+      report_.comparisons.push_back(compare_rows(planned));
+    judge_tables();
+    recoveries();
+    report_.pareto = pareto_front(report_);
+    if (options_.budget) report_.recommendation = recommend(report_, all_, *options_.budget);
+    for (Comparison& c : report_.comparisons) c.sentence = sentence_of(report_, c);
+    return std::move(report_);
+  }
+
+ private:
+  static std::vector<size_t> all_items(const Suite& suite) {
+    std::vector<size_t> items(suite.items.size());
+    std::iota(items.begin(), items.end(), size_t{0});
+    return items;
+  }
+
+  Sample sample(std::vector<size_t> items) const {
+    return Sample(scores_, std::move(items), options_.n_resamples, options_.seed, options_.n_threads);
+  }
+
+  // Independent pieces of work, over the threads.
+  template <class Body>
+  void each(size_t n, const Body& body) const {
+    ThreadPool pool(options_.n_threads);
+    pool.parallel_for(static_cast<int64_t>(n), 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i) body(static_cast<size_t>(i));
+    });
+  }
+
+  int n_rows() const { return static_cast<int>(plan_.rows.size()); }
+  bool has_answers() const { return all_.n_answers() > 0; }
+  // What stands beside exact match in a verdict: the NLL of the answers, or of the text if there are none.
+  Quantity nll_quantity() const { return has_answers() ? Quantity::answer_nll : Quantity::nll; }
+
+  void describe_suite() {
+    report_.suite_name = suite_.name;
+    report_.suite_hash = fmt::format("{:016x}", suite_.hash());
+    report_.n_items = static_cast<int64_t>(suite_.items.size());
+    report_.n_answers = suite_.n_answers();
+    report_.n_tokens = suite_.n_scored_tokens();
+    for (const double n : scores_.n_answer_tokens) report_.n_answer_tokens += std::llround(n);
+    double entropy = 0;
+    for (const SuiteItem& item : suite_.items) entropy += item.entropy;
+    if (std::isfinite(entropy)) report_.entropy = entropy / static_cast<double>(report_.n_tokens);
+  }
+
+  void fill_row(int r) {
+    ReportRow& row = report_.rows[static_cast<size_t>(r)];
+    row.nll = all_.mean(Quantity::nll, r);
+    row.answer_nll = all_.mean(Quantity::answer_nll, r);
+    row.accuracy = all_.mean(Quantity::right, r);
+    if (report_.entropy) {
+      std::vector<double> gap = scores_.models[static_cast<size_t>(r)].nll;
+      for (size_t i = 0; i < gap.size(); ++i) gap[i] -= suite_.items[i].entropy;
+      row.nll_gap = all_.per_token(gap);
+    }
+    for (size_t c = 0; c < categories_.size(); ++c) {
+      const Sample& s = categories_[c];
+      if (!(s.n_answers() > 0)) continue;
+      row.categories.push_back({names_[c], s.n_items(), std::llround(s.n_answers()),
+                                s.mean(Quantity::right, r), s.mean(Quantity::answer_nll, r)});
+    }
+    if (const int pair = plan_.own_parent_pair[static_cast<size_t>(r)]; pair >= 0)
+      row.divergence = divergence(pair);
+  }
+
+  Divergence divergence(int pair) const {
+    const PairScores& p = scores_.pairs[static_cast<size_t>(pair)];
+    std::vector<double> kld(p.token_kld.begin(), p.token_kld.end());
+    std::sort(kld.begin(), kld.end());
+    Divergence d;
+    d.reference = plan_.pairs[static_cast<size_t>(pair)].reference;
+    d.kld_mean = all_.per_token(p.kld);
+    d.kld_median = sorted_percentile(kld, 0.5);
+    d.kld_p99 = sorted_percentile(kld, 0.99);
+    d.kld_p999 = sorted_percentile(kld, 0.999);
+    d.top1 = all_.per_token(p.same_top);
+    d.answer_kld = all_.per_answer_token(p.answer_kld);
+    d.answer_top1 = all_.per_answer_token(p.answer_same_top);
+    d.rms_dp = std::sqrt(std::accumulate(p.squared_delta_p.begin(), p.squared_delta_p.end(), 0.0) /
+                         static_cast<double>(report_.n_tokens));
+    d.n_prompts = report_.n_items;
+    return d;
+  }
+
+  // Among rows of one parent and KV type, ordered by divergence, how often each beats the next on a prompt.
+  void count_wins() {
+    std::map<std::pair<int, TensorType>, std::vector<int>> groups;
+    for (int r = 0; r < n_rows(); ++r) {
+      const ReportRow& row = report_.rows[static_cast<size_t>(r)];
+      if (row.divergence && !row.is_parent) groups[{row.parent, row.kv}].push_back(r);
+    }
+    for (auto& [key, rows] : groups) {
+      const auto kld = [&](int r) {
+        return report_.rows[static_cast<size_t>(r)].divergence->kld_mean.estimate;
+      };
+      std::stable_sort(rows.begin(), rows.end(), [&](int a, int b) { return kld(a) < kld(b); });
+      for (size_t i = 0; i + 1 < rows.size(); ++i) {
+        Divergence& d = *report_.rows[static_cast<size_t>(rows[i])].divergence;
+        d.wins_over = rows[i + 1];
+        const std::vector<double>&mine = item_kld(rows[i]), &other = item_kld(rows[i + 1]);
+        for (size_t k = 0; k < mine.size(); ++k) d.wins += mine[k] < other[k];
+      }
+    }
+  }
+  const std::vector<double>& item_kld(int row) const {
+    return scores_.pairs[static_cast<size_t>(plan_.own_parent_pair[static_cast<size_t>(row)])].kld;
+  }
+
+  Comparison compare_rows(const PlannedComparison& planned) const {
+    Comparison c;
+    c.table = planned.table;
+    c.row = planned.row;
+    c.reference = planned.reference;
+    c.accuracy = all_.difference(Quantity::right, c.row, c.reference);
+    c.nll = all_.difference(Quantity::nll, c.row, c.reference);
+    c.answer_nll = all_.difference(Quantity::answer_nll, c.row, c.reference);
+    c.flips = mcnemar(all_.flips(c.row, c.reference));
+    c.n_answers = report_.n_answers;
+    if (planned.pair >= 0) c.divergence = divergence(planned.pair);
+    if (planned.reverse_pair >= 0) c.reverse_divergence = divergence(planned.reverse_pair);
+    compare_categories(c);
+    return c;
+  }
+
+  void compare_categories(Comparison& c) const {
+    std::vector<Difference> differences;
+    for (size_t i = 0; i < categories_.size(); ++i) {
+      if (!(categories_[i].n_answers() > 0)) continue;
+      c.categories.push_back({names_[i], categories_[i].difference(Quantity::right, c.row, c.reference), {}});
+      differences.push_back({c.categories.back().accuracy, options_.margins.accuracy});
+    }
+    const std::vector<Judgement> judged = judge(differences);
+    for (size_t i = 0; i < judged.size(); ++i) c.categories[i].judgement = judged[i];
+  }
+
+  static Interval negated(const Interval& i) { return {-i.estimate, -i.high, -i.low, i.degrees}; }
+
+  // Holm over all tests of a table: exact match and NLL of each pair.
+  void judge_tables() {
+    for (const Table table :
+         {Table::parents, Table::own_parent, Table::truth, Table::headline, Table::kv, Table::noise}) {
+      std::vector<Comparison*> members;
+      for (Comparison& c : report_.comparisons)
+        if (c.table == table) members.push_back(&c);
+      std::vector<Difference> differences;
+      for (const Comparison* c : members) {
+        const Interval& nll = nll_quantity() == Quantity::nll ? c->nll : c->answer_nll;
+        differences.push_back({negated(nll), options_.margins.nll});
+        if (has_answers()) differences.push_back({c->accuracy, options_.margins.accuracy});
+      }
+      const std::vector<Judgement> judged = judge(differences);
+      for (size_t i = 0, j = 0; i < members.size(); ++i) {
+        members[i]->nll_judgement = judged[j++];
+        if (has_answers()) members[i]->accuracy_judgement = judged[j++];
+        combine(*members[i]);
+      }
+    }
+  }
+
+  // One word for two figures (docs/decisions/verdicts.md).
+  void combine(Comparison& c) const {
+    const Verdict nll = c.nll_judgement.verdict;
+    const Verdict accuracy = has_answers() ? c.accuracy_judgement.verdict : nll;
+    const auto called = [](Verdict v) { return v == Verdict::better || v == Verdict::worse; };
+    if (called(accuracy))
+      c.verdict = accuracy;
+    else if (called(nll))
+      c.verdict = nll;
+    else if (accuracy == Verdict::tie && nll == Verdict::tie)
+      c.verdict = Verdict::tie;
+    else
+      c.n_more_items = std::max(c.accuracy_judgement.n_more_items, c.nll_judgement.n_more_items);
+  }
+
+  void recoveries();
+  int find_row(Family family, bool is_parent, const ReportRow& like, int seed) const;
+  void recover(int qat, int control, int control_ptq, int original, int original_ptq);
+
+  const Plan& plan_;
+  const Suite& suite_;
+  const LockstepScores& scores_;
+  const AssembleOptions& options_;
+  Sample all_;
+  std::vector<std::string> names_;
+  std::vector<Sample> categories_;
+  EvalReport report_;
+};
+
+// The row of a family under the conditions of `like`: its parent, or the one quantized in the same way (the
+// same mix of types if there is one, otherwise the same main type).
+int Assembler::find_row(Family family, bool is_parent, const ReportRow& like, int seed) const {
+  int found = -1;
+  for (int r = 0; r < n_rows(); ++r) {
+    const ReportRow& row = report_.rows[static_cast<size_t>(r)];
+    if (row.family != family || row.seed != seed || row.kv != like.kv || row.precision != like.precision)
+      continue;
+    if (row.is_parent != is_parent) continue;
+    if (is_parent || row.types == like.types) return r;
+    if (row.main_type == like.main_type && found < 0) found = r;
+  }
+  return found;
+}
+
+void Assembler::recoveries() {
+  if (plan_.reference < 0) return;
+  const ReportRow& reference = report_.rows[static_cast<size_t>(plan_.reference)];
+  for (int r = 0; r < n_rows(); ++r) {
+    const ReportRow& row = report_.rows[static_cast<size_t>(r)];
+    if (row.family != Family::qat || row.is_parent || row.precision != reference.precision) continue;
+    recover(r, find_row(Family::control, true, row, row.seed),
+            find_row(Family::control, false, row, row.seed),
+            find_row(Family::original, true, row, reference.seed),
+            find_row(Family::original, false, row, reference.seed));
+  }
+}
+
+void Assembler::recover(int qat, int control, int control_ptq, int original, int original_ptq) {
+  // Below this level the damage itself is not established and a share of it means nothing.
+  constexpr double kDamageIsReal = 0.01;
+  const std::pair<Quantity, std::string> metrics[] = {
+      {Quantity::nll, "nll"}, {Quantity::answer_nll, "answer_nll"}, {Quantity::right, "accuracy"}};
+  for (const auto& [quantity, name] : metrics) {
+    if (!has_answers() && quantity != Quantity::nll) continue;
+    Recovery recovery;
+    recovery.qat = qat;
+    recovery.metric = name;
+    if (control >= 0 && control_ptq >= 0) {
+      recovery.honest = all_.recovery(quantity, qat, control, control_ptq, control);
+      recovery.honest_defined = p_value(all_.difference(quantity, control_ptq, control)) < kDamageIsReal;
+    }
+    if (original >= 0 && original_ptq >= 0) {
+      recovery.naive = all_.recovery(quantity, qat, original, original_ptq, original);
+      recovery.naive_defined = p_value(all_.difference(quantity, original_ptq, original)) < kDamageIsReal;
+    }
+    if (recovery.honest || recovery.naive) report_.recoveries.push_back(recovery);
+  }
+}
+
+}  // namespace
+
+EvalReport assemble(const Plan& plan, const Suite& suite, const LockstepScores& scores,
+                    const AssembleOptions& options) {
+  CHECK(plan.rows.size() == scores.models.size() && plan.pairs.size() == scores.pairs.size());
+  return Assembler(plan, suite, scores, options).make();
+}
+
+}  // namespace carat

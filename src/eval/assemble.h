@@ -1,0 +1,22 @@
+// assemble: from scores to the figures, comparisons and words of an EvalReport. Knows rows, not files: tests
+// state both by hand.
+#pragma once
+
+#include "eval/plan.h"
+
+namespace carat {
+
+struct AssembleOptions {
+  int n_resamples = 2000;
+  uint64_t seed = 1;
+  int n_threads = 1;
+  Margins margins{};
+  std::optional<Budget> budget{};
+  int64_t n_ctx = 0;  // for which the rows' memory was computed
+};
+
+// Rows' speeds may still be absent (0); pareto and recommendation then ignore speed.
+EvalReport assemble(const Plan& plan, const Suite& suite, const LockstepScores& scores,
+                    const AssembleOptions& options);
+
+}  // namespace carat

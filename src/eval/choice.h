@@ -1,0 +1,27 @@
+// Choice: the Pareto front of quality, memory and speed, and the file to run within a budget.
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "eval/eval_report.h"
+#include "eval/sample.h"
+
+namespace carat {
+
+// "ram=16G,vram=8G,ctx=32k": any of the three, G/M/k are binary for bytes; ctx counts tokens (k: 1024).
+Result<Budget> parse_budget(std::string_view text);
+
+// Rows that somebody could choose to run: not a control, not the noise floor.
+bool is_candidate(const EvalReport& report, int row);
+
+// Better quality: more right answers, or, where the suite has none, lower NLL.
+double quality(const EvalReport& report, int row);
+
+std::vector<ParetoPoint> pareto_front(const EvalReport& report);
+
+// The best candidate that fits; of those that cannot be told from the best, the fastest (unmeasured: the
+// smallest).
+Recommendation recommend(const EvalReport& report, const Sample& sample, const Budget& budget);
+
+}  // namespace carat

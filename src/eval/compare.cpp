@@ -1,0 +1,83 @@
+// The order of a judgement: plan, guard, run in lockstep, measure speed, assemble.
+#include "eval/compare.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "eval/assemble.h"
+#include "eval/file_facts.h"
+#include "eval/guards.h"
+#include "eval/lockstep.h"
+#include "eval/speed.h"
+
+namespace carat {
+namespace {
+
+constexpr int64_t kUsualContext = 4096;
+
+Result<void> check_files(const CompareRequest& request) {
+  const int n_files = static_cast<int>(request.files.size());
+  if (n_files == 0) return fail("nothing to compare: no files");
+  if (request.kv_types.empty()) return fail("nothing to compare: no KV cache type");
+  for (const CompareFile& file : request.files) {
+    CHECK(file.model != nullptr);
+    if (file.parent >= n_files ||
+        (file.parent >= 0 && &request.files[static_cast<size_t>(file.parent)] == &file))
+      return fail("{}: its parent is not among the files", file.model->file.path);
+  }
+  return {};
+}
+
+LockstepRequest lockstep_request(const CompareRequest& request, const Plan& plan) {
+  LockstepRequest lockstep;
+  lockstep.suite = request.suite;
+  for (const ReportRow& row : plan.rows)
+    lockstep.models.push_back({request.files[static_cast<size_t>(row.file)].model, row.kv, row.precision});
+  lockstep.pairs = plan.pairs;
+  lockstep.n_threads = request.n_threads;
+  lockstep.progress = request.progress;
+  return lockstep;
+}
+
+Result<void> measure_speeds(const CompareRequest& request, std::vector<ReportRow>& rows) {
+  for (size_t r = 0; r < rows.size(); ++r) {
+    ReportRow& row = rows[r];
+    if (row.precision != rows.front().precision) continue;
+    const Speed speed =
+        TRY(measure_speed(request.files[static_cast<size_t>(row.file)].model, row.kv, request.n_threads));
+    row.prefill_tok_s = speed.prefill_tok_s;
+    row.decode_tok_s = speed.decode_tok_s;
+    if (request.progress) request.progress(r + 1, rows.size(), "measuring speed");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<EvalReport> compare(const CompareRequest& request) {
+  CHECK(request.suite != nullptr);
+  const auto start = std::chrono::steady_clock::now();
+  TRY(check_files(request));
+  int64_t n_ctx = request.budget && request.budget->n_ctx > 0 ? request.budget->n_ctx : kUsualContext;
+  for (const CompareFile& file : request.files) n_ctx = std::min(n_ctx, file.model->config.context_length);
+
+  Plan plan = make_plan(plan_rows(request, n_ctx));
+  const LockstepScores scores = TRY(run_lockstep(lockstep_request(request, plan)));
+  if (request.measure_speed) TRY(measure_speeds(request, plan.rows));
+  EvalReport report = assemble(plan, *request.suite, scores,
+                               {.n_resamples = request.n_resamples,
+                                .seed = request.seed,
+                                .n_threads = request.n_threads,
+                                .margins = request.margins,
+                                .budget = request.budget,
+                                .n_ctx = n_ctx});
+  report.warnings = guard_request(request, plan);
+  for (Warning& w : guard_results(report)) report.warnings.push_back(std::move(w));
+  report.command = request.command;
+  report.machine = describe_machine();
+  report.n_threads = request.n_threads;
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return report;
+}
+
+}  // namespace carat

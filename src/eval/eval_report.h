@@ -1,0 +1,158 @@
+// EvalReport: a whole judgement as data. compare() fills it, the report layer draws it, JSON carries it.
+// Yardsticks (docs/decisions/verdicts.md): A parent against parent, B a file against its own parent, C files
+// against external truth. Only C ranks files of different parents.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "eval/statistics.h"
+#include "kernels/backend.h"
+#include "tensor/type.h"
+
+namespace carat {
+
+enum class Family {
+  original,  // the published weights and what is quantized from them
+  qat,       // retrained with quantization in the loop: weights of their own
+  control,   // retrained for as long without quantization: tells training from QAT
+};
+std::string_view to_string(Family family);
+
+struct CategoryScore {
+  std::string category;
+  int64_t n_items = 0, n_answers = 0;
+  Interval accuracy;    // share of right answers
+  Interval answer_nll;  // nats per answer token
+};
+
+// How far a row is from another, over all scored tokens. Nats.
+struct Divergence {
+  int reference = -1;  // row
+  Interval kld_mean;
+  double kld_median = 0, kld_p99 = 0, kld_p999 = 0;
+  Interval answer_kld;         // mean over answer tokens
+  Interval top1, answer_top1;  // share of tokens with the same argmax
+  double rms_dp = 0;
+  // Prompts on which this row is nearer to the parent than `wins_over`, the next worse row of the same parent
+  // and KV.
+  int64_t wins = 0, n_prompts = 0;
+  int wins_over = -1;
+};
+
+// One file with one KV type under one engine precision.
+struct ReportRow {
+  std::string name, path;
+  Family family = Family::original;
+  int seed = 0;     // training seed of a QAT or control file
+  int file = -1;    // index into the request's files
+  int parent = -1;  // the row of its unquantized parent with 16-bit KV; -1: it is one, or none is known
+  bool is_parent = false;
+  TensorType kv = TensorType::F16;
+  Precision precision = Precision::exact;
+
+  std::string types;                       // "Q4_0 (Q6_K)"
+  TensorType main_type = TensorType::F32;  // of most bytes
+  uint64_t bytes = 0;                      // of weights
+  uint64_t memory_bytes = 0;               // weights, KV cache at the report's context, scratch
+  double bits_per_weight = 0;
+  std::string fingerprint;                     // of the file's whole content
+  double prefill_tok_s = 0, decode_tok_s = 0;  // 0: not measured
+
+  Interval nll, answer_nll, accuracy;  // per scored token, per answer token, per answer
+  std::optional<Interval> nll_gap;     // nll minus the text's entropy
+  std::vector<CategoryScore> categories;
+  std::optional<Divergence> divergence;  // from its own parent (yardstick B)
+};
+
+struct CategoryComparison {
+  std::string category;
+  Interval accuracy;
+  Judgement judgement;
+};
+
+// A row against another, item by item.
+struct Comparison {
+  enum class Table {
+    parents,     // A
+    own_parent,  // B
+    truth,       // C: every row against the reference
+    headline,    // C: every QAT file against every post-training-quantized one
+    kv,          // the same file with two KV types
+    noise,       // the same file through two engines
+  };
+  Table table = Table::truth;
+  int row = -1, reference = -1;
+  Interval accuracy;                            // share of answers, positive: the row has more right
+  Interval nll, answer_nll;                     // nats per token, positive: the row is worse
+  Judgement accuracy_judgement, nll_judgement;  // nll_judgement: of the answers' NLL
+  FlipTest flips;
+  int64_t n_answers = 0;
+  std::optional<Divergence> divergence;          // where it means something (A, kv, noise)
+  std::optional<Divergence> reverse_divergence;  // A: of the reference from the row
+  std::vector<CategoryComparison> categories;    // Holm across them
+  Verdict verdict = Verdict::not_enough_data;
+  int64_t n_more_items = 0;
+  std::string sentence;
+};
+std::string_view to_string(Comparison::Table table);
+std::string_view yardstick(Comparison::Table table);  // "A", "B", "C" or ""
+
+// How much of the damage of quantization QAT removes: 1 - (QAT - base) / (PTQ - base).
+struct Recovery {
+  int qat = -1;                    // row
+  std::string metric;              // "nll", "answer_nll", "accuracy"
+  std::optional<Interval> honest;  // base: the control's own weights, PTQ: the control quantized
+  std::optional<Interval> naive;   // base: the original parent, PTQ: the original quantized; flatters QAT
+  bool honest_defined = false, naive_defined = false;  // the damage itself is distinguishable from none
+};
+
+struct Warning {
+  std::string id;  // "wrong-reference"
+  std::string message;
+};
+
+struct ParetoPoint {
+  int row = -1;
+  bool on_front = false;  // no other row is as good in quality, memory and speed and better in one
+};
+
+struct Budget {
+  uint64_t ram_bytes = 0, vram_bytes = 0;  // 0: not stated
+  int64_t n_ctx = 0;
+};
+
+struct Recommendation {
+  Budget budget;
+  int row = -1;              // -1: nothing fits
+  std::vector<int> fitting;  // rows within the budget, best first
+  std::vector<int> tied;     // fitting rows that could not be told from the best
+  std::string sentence;
+};
+
+struct EvalReport {
+  std::string command, machine, version;
+  int n_threads = 1;
+  std::string suite_name, suite_hash;
+  int64_t n_items = 0, n_answers = 0, n_tokens = 0, n_answer_tokens = 0;
+  int64_t n_ctx = 0;              // for memory_bytes
+  std::optional<double> entropy;  // nats per scored token, where the suite knows it
+  double seconds = 0;
+  Margins margins;
+  int reference = -1;  // the row that C measures against: the original parent
+
+  std::vector<ReportRow> rows;
+  std::vector<Comparison> comparisons;
+  std::vector<Recovery> recoveries;
+  std::vector<Warning> warnings;
+  std::vector<ParetoPoint> pareto;
+  std::optional<Recommendation> recommendation;
+
+  // The comparison of `row` with `reference` in a table; nullptr: none.
+  const Comparison* find(Comparison::Table table, int row, int reference) const;
+};
+
+}  // namespace carat

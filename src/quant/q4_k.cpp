@@ -1,0 +1,50 @@
+// Q4_K: the usual middle ground of published files.
+#include "quant/q4_k.h"
+
+#include "quant/block.h"
+#include "quant/six_bit_scales.h"
+#include "quant/super_block.h"
+
+namespace carat {
+namespace {
+
+constexpr AffineFormat kFormat = {32, 15, 63, {-1.0f, 0.1f, 20, false}, true, 2};
+
+void encode_block(const float* x, const float* importance, BlockQ4_K& block) {
+  AffineSuperBlock fit;
+  fit_affine_super_block(kFormat, x, importance, fit);
+  store_u16(block.d, fit.d);
+  store_u16(block.dmin, fit.dmin);
+  pack_six_bit_scales(fit.scale, fit.minimum, block.scales);
+  unpack_six_bit_scales(block.scales, fit.scale, fit.minimum);
+  recode_affine(kFormat, x, fit);
+  for (int g = 0; g < 4; ++g) {
+    const uint8_t* code = fit.code + 64 * g;
+    for (int l = 0; l < 32; ++l) block.qs[32 * g + l] = static_cast<uint8_t>(code[l] | code[l + 32] << 4);
+  }
+}
+
+}  // namespace
+
+void decode_q4_k(const std::byte* blocks, int64_t n, float* out) {
+  const auto* block = reinterpret_cast<const BlockQ4_K*>(blocks);
+  for (int64_t b = 0; b < n / kSuperBlock; ++b, ++block, out += kSuperBlock) {
+    const float d = load_f16(block->d), dmin = load_f16(block->dmin);
+    uint8_t scale[8], minimum[8];
+    unpack_six_bit_scales(block->scales, scale, minimum);
+    for (int s = 0; s < 8; ++s) {
+      const float step = d * static_cast<float>(scale[s]), minus = dmin * static_cast<float>(minimum[s]);
+      const uint8_t* qs = block->qs + 32 * (s / 2);
+      const int shift = 4 * (s % 2);
+      for (int i = 0; i < 32; ++i) out[32 * s + i] = step * static_cast<float>(qs[i] >> shift & 15) - minus;
+    }
+  }
+}
+
+void encode_q4_k(const float* row, int64_t n, const float* importance, std::byte* blocks) {
+  auto* block = reinterpret_cast<BlockQ4_K*>(blocks);
+  for (int64_t i = 0; i < n; i += kSuperBlock)
+    encode_block(row + i, importance != nullptr ? importance + i : nullptr, *block++);
+}
+
+}  // namespace carat
