@@ -3,43 +3,38 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "base/progress.h"
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "gguf/reader.h"
+#include "quant/name_rules.h"
+#include "quant/recipe.h"
 #include "tensor/type.h"
 
 namespace carat {
 
 struct QuantizeOptions {
   TensorType type = TensorType::Q4_0;  // for every eligible tensor
-  // First match wins: ECMAScript regex searched in the tensor's name -> type.
-  std::vector<std::pair<std::string, TensorType>> overrides;
-  std::optional<TensorType> embedding_type;  // token_embd and per_layer_token_embd
+  Mix mix = Mix::Pure;                 // parse_recipe() gives both
+  std::vector<NameRule> overrides;     // first match wins; eligible tensors only
+  std::optional<TensorType> embedding_type;  // token_embd and per_layer_token_embd; wins over all else
   int n_threads = 1;
 };
 
 struct QuantizeSummary {
   uint64_t bytes_in = 0, bytes_out = 0;  // tensor data
-  uint64_t n_weights = 0;                // elements of quantized tensors
+  uint64_t n_weights = 0;                // elements of tensors written in a block type
   double bits_per_weight = 0;            // of the whole file's tensor data
 };
 
-// True if a recipe may change this tensor: two or more dimensions and not a norm, router or scale
-// (the rule of llama-quantize, reference sheet 5.1).
-bool is_quantizable(const Tensor& tensor);
-
-// `type`, or what to use instead when the row length does not fit its block (reference sheet 5.4).
-TensorType fitting_type(TensorType type, int64_t n_columns);
-
-// The type of each tensor of `file` under `options`, in file order.
+// The type of each tensor of `file` under `options`, in file order. Needs names and shapes only, no data.
 Result<std::vector<TensorType>> plan_types(const gguf::File& file, const QuantizeOptions& options);
 
-// Writes `out_path`; tensors already of their target type are copied bit by bit. F32/F16/BF16 sources only, unless
-// the target is itself F32/F16/BF16 (then anything with a codec is decoded).
+// Writes `out_path`; tensors already of their target type are copied bit by bit. F32/F16/BF16 sources only,
+// unless the target is itself F32/F16/BF16 (then anything with a codec is decoded). A NaN or an infinity in
+// the source is an error, and so is a value that the target cannot hold. Memory: a few rows per thread.
 Result<QuantizeSummary> quantize(const gguf::File& file, const std::string& out_path,
                                  const QuantizeOptions& options, const Progress& progress = nullptr);
 

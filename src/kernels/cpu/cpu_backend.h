@@ -1,0 +1,145 @@
+// CpuBackend: the coarse operations of Backend on host memory, cut into pieces for threads; the arithmetic is
+// in the kernels of one ISA. Only tests and this folder include this header; others call make_cpu_backend().
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/memory.h"
+#include "kernels/backend.h"
+#include "kernels/cpu/dispatch.h"
+
+namespace carat {
+
+// Memory that is enlarged when more is asked for than ever before, so that steady work allocates nothing.
+class Scratch {
+ public:
+  template <class T>
+  T* get(size_t count) {
+    if (count * sizeof(T) > bytes_.size())
+      bytes_ = AlignedArray<std::byte>(count * sizeof(T) + count * sizeof(T) / 4);
+    return reinterpret_cast<T*>(bytes_.data());
+  }
+
+ private:
+  AlignedArray<std::byte> bytes_;
+};
+
+// One matrix product: n_tokens rows of x, as floats and, where the weight's kernel wants them, as integers.
+struct MatmulJob {
+  Tensor weight;  // one matrix [in, out]
+  const float* x;
+  Int8Rows x_int8;
+  int64_t n_tokens;
+  float* out;
+  int64_t out_stride;
+};
+
+// The rows from `first` on.
+inline Int8Rows rows_from(Int8Rows rows, int64_t first) {
+  rows.q += first * rows.q_stride;
+  rows.scale += first * rows.scale_stride;
+  rows.sums += first * 2 * rows.scale_stride;
+  rows.scaled16 += first * 2 * rows.scale_stride;
+  rows.scaled32 += first * rows.scale_stride;
+  return rows;
+}
+
+// cos and sin of a batch's positions for one Rope: a forward pass asks for the same two in every layer.
+struct RopeTable {
+  std::vector<float> inverse_frequency;
+  std::vector<int32_t> positions;
+  std::vector<float> cosine, sine;  // [n_rows, half]
+  uint64_t last_use = 0;
+};
+
+class CpuBackend final : public Backend {
+ public:
+  CpuBackend(const Isa& isa, const CpuOptions& options);
+
+  std::string_view name() const override { return name_; }
+  Precision precision() const override { return precision_; }
+  const char* isa_name() const { return kernels_.name; }
+
+  std::unique_ptr<Buffer> allocate(size_t bytes) override;
+  void copy_rows(const float* from, std::span<const int64_t> rows, int64_t dim, float* out) override;
+  void embed(const Tensor& table, std::span<const int32_t> tokens, float scale, float* out) override;
+  void rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps,
+                float* out) override;
+  void add_rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps,
+                    float* h) override;
+  void add_scale(float* x, const float* y, int64_t n, float scale) override;
+  void matmul(std::span<const Product> products, const float* x, int64_t n_tokens) override;
+  void norm_rope(float* x, int64_t n_rows, int64_t n_heads, int64_t head_dim, const float* weight, float eps,
+                 const Rope* rope, const int32_t* positions) override;
+  void store_kv(std::span<const Segment> segments, const float* k, const float* v, int64_t row_size) override;
+  void attention(std::span<const Segment> segments, const AttentionShape& shape, const float* q,
+                 float* out) override;
+  void geglu(const float* gate, const float* up, int64_t up_stride, int64_t n_rows, int64_t n,
+             float* out) override;
+  void route(const float* scores, int64_t n_rows, int64_t n_experts, int64_t n_used, int32_t* experts,
+             float* gates) override;
+  void experts(const ExpertWeights& weights, const float* x, int64_t n_rows, int64_t n_used,
+               const int32_t* experts, const float* gates, float* out) override;
+  void soft_cap(float* x, int64_t n, float cap) override;
+
+ private:
+  // body(begin, end, thread) over [0, n_units) in pieces that idle threads take one after another.
+  template <class Body>
+  void share(int64_t n_units, const Body& body);
+  // body(row) for n_rows rows that cost about `values` elements each: in one thread when they are few.
+  template <class Body>
+  void each_row(int64_t n_rows, int64_t values, const Body& body);
+
+  bool wants_int8(const Tensor& weight) const;
+  Int8Rows round_rows(const float* x, int64_t n_rows, int64_t k);
+  void run_jobs(int64_t k);
+  void run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
+  const RopeTable& rope_table(const Rope& rope, int64_t n_rows, const int32_t* positions);
+
+  void attend(const struct AttentionCall& call, const struct AttentionTile& tile, Scratch& scratch);
+  void add_expert_jobs(const struct ExpertSlots& slots, const Tensor& stack, const float* x,
+                       const Int8Rows& x_int8, float* out, int64_t out_stride);
+
+  KernelTable kernels_;
+  Precision precision_;
+  ThreadPool pool_;
+  std::string name_;
+  std::vector<Scratch> scratch_;  // per thread
+  Scratch int8_scratch_, expert_scratch_;
+  std::vector<MatmulJob> jobs_;  // of the product in progress
+  std::vector<int64_t> panel_ends_;
+  RopeTable rope_tables_[4];
+  uint64_t rope_uses_ = 0;
+};
+
+template <class Body>
+void CpuBackend::share(int64_t n_units, const Body& body) {
+  const int n_threads = pool_.size();
+  if (n_threads == 1 || n_units <= 1) {
+    if (n_units > 0) body(int64_t{0}, n_units, 0);
+    return;
+  }
+  const int64_t piece = n_units / (n_threads * 8) + 1;
+  std::atomic<int64_t> next{0};
+  pool_.parallel_for(n_threads, 1, [&](int64_t, int64_t, int thread) {
+    for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < n_units;)
+      body(begin, begin + piece < n_units ? begin + piece : n_units, thread);
+  });
+}
+
+template <class Body>
+void CpuBackend::each_row(int64_t n_rows, int64_t values, const Body& body) {
+  constexpr int64_t kWorthThreads = 16384;  // about as much work as waking the others costs
+  if (n_rows * values < kWorthThreads) {
+    for (int64_t row = 0; row < n_rows; ++row) body(row);
+    return;
+  }
+  pool_.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t row = begin; row < end; ++row) body(row);
+  });
+}
+
+}  // namespace carat

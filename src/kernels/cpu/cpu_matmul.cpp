@@ -1,0 +1,120 @@
+// Matrix products: which kernel a weight type takes, and how rows are dealt to threads. Two families: float
+// (F32, F16, BF16, and every other type after decoding), and integer for quantized types in fast precision.
+#include <algorithm>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "quant/codec.h"
+
+namespace carat {
+namespace {
+
+constexpr int64_t kPanelRows = 16;
+
+// Position of the type in the integer kernels' list, or -1.
+int int8_format(TensorType type) {
+  constexpr TensorType kTypes[] = {
+#define CARAT_FORMAT(name) TensorType::name,
+      CARAT_INT8_FORMATS(CARAT_FORMAT)
+#undef CARAT_FORMAT
+  };
+  for (int i = 0; i < kInt8FormatCount; ++i)
+    if (kTypes[i] == type) return i;
+  return -1;
+}
+
+}  // namespace
+
+bool CpuBackend::wants_int8(const Tensor& weight) const {
+  return precision_ == Precision::fast && int8_format(weight.type) >= 0;
+}
+
+// Rows' strides are odd multiples of a cache line, so that the same place of several rows lies in different
+// sets.
+Int8Rows CpuBackend::round_rows(const float* x, int64_t n_rows, int64_t k) {
+  CHECK(k % 32 == 0);
+  const int64_t lines = (k + 63) / 64, q_stride = 64 * (lines | 1),
+                scale_stride = 16 * ((k / 32 + 15) / 16 | 1);
+  const size_t n = static_cast<size_t>(n_rows),
+               bytes_per_row = static_cast<size_t>(q_stride + scale_stride * 20);
+  std::byte* p = int8_scratch_.get<std::byte>(n * bytes_per_row);
+  Int8Rows rows{};
+  rows.q_stride = q_stride;
+  rows.scale_stride = scale_stride;
+  rows.q = reinterpret_cast<int8_t*>(p);
+  rows.scale = reinterpret_cast<float*>(p += n * static_cast<size_t>(q_stride));
+  rows.scaled32 = rows.scale + n * static_cast<size_t>(scale_stride);
+  rows.scaled16 = rows.scaled32 + n * static_cast<size_t>(scale_stride);
+  rows.sums = reinterpret_cast<int16_t*>(rows.scaled16 + n * static_cast<size_t>(2 * scale_stride));
+  each_row(n_rows, 2 * k, [&](int64_t row) { kernels_.quantize_row(x + row * k, k, rows, row); });
+  return rows;
+}
+
+// Rows [first_row, first_row + n_rows) of one product.
+void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch) {
+  const Tensor& weight = job.weight;
+  const int64_t k = weight.n_columns(), stride = static_cast<int64_t>(weight.row_bytes());
+  float* out = job.out + first_row;
+  if (wants_int8(weight)) {
+    std::byte* memory = scratch.get<std::byte>(int8_scratch_bytes(stride, job.n_tokens));
+    kernels_.int8_dots[int8_format(weight.type)]({reinterpret_cast<const uint8_t*>(weight.row(first_row)),
+                                                  stride, n_rows, k, job.x_int8, job.n_tokens, out,
+                                                  job.out_stride, memory});
+    return;
+  }
+  FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride};
+  switch (weight.type) {
+    case TensorType::F32:
+      return kernels_.dots_f32(dots);
+    case TensorType::F16:
+      return kernels_.dots_f16(dots);
+    case TensorType::BF16:
+      return kernels_.dots_bf16(dots);
+    default:
+      break;
+  }
+  const Codec& codec = codec_of(weight.type);
+  float* decoded = scratch.get<float>(static_cast<size_t>(kPanelRows * k));
+  dots.weights = decoded;
+  dots.weight_stride = k * static_cast<int64_t>(sizeof(float));
+  for (int64_t row = 0; row < n_rows; row += kPanelRows) {
+    dots.n_rows = std::min(kPanelRows, n_rows - row);
+    dots.out = out + row;
+    codec.decode(weight.row(first_row + row), dots.n_rows * k, decoded);
+    kernels_.dots_f32(dots);
+  }
+}
+
+// All of jobs_ in one parallel section; its units are panels of rows.
+void CpuBackend::run_jobs(int64_t k) {
+  const std::vector<MatmulJob>& jobs = jobs_;
+  std::vector<int64_t>& end = panel_ends_;  // of each job's panels in the whole
+  end.resize(jobs.size());
+  int64_t n_panels = 0;
+  for (size_t j = 0; j < jobs.size(); ++j) {
+    CHECK(jobs[j].weight.n_columns() == k && jobs[j].out_stride >= jobs[j].weight.n_rows());
+    end[j] = n_panels += (jobs[j].weight.n_rows() + kPanelRows - 1) / kPanelRows;
+  }
+  share(n_panels, [&](int64_t panel, int64_t panel_end, int thread) {
+    size_t j = static_cast<size_t>(std::upper_bound(end.begin(), end.end(), panel) - end.begin());
+    for (; panel < panel_end; ++j) {
+      const int64_t job_begin = j == 0 ? 0 : end[j - 1], piece_end = std::min(panel_end, end[j]);
+      const int64_t row = (panel - job_begin) * kPanelRows;
+      const int64_t row_end = std::min((piece_end - job_begin) * kPanelRows, jobs[j].weight.n_rows());
+      if (row < row_end) run_rows(jobs[j], row, row_end - row, scratch_[static_cast<size_t>(thread)]);
+      panel = piece_end;
+    }
+  });
+}
+
+void CpuBackend::matmul(std::span<const Product> products, const float* x, int64_t n_tokens) {
+  if (products.empty() || n_tokens == 0) return;
+  const int64_t k = products[0].weight->n_columns();
+  const bool any_int8 =
+      std::ranges::any_of(products, [&](const Product& p) { return wants_int8(*p.weight); });
+  const Int8Rows x_int8 = any_int8 ? round_rows(x, n_tokens, k) : Int8Rows{};
+  jobs_.clear();
+  for (const Product& p : products) jobs_.push_back({*p.weight, x, x_int8, n_tokens, p.out, p.out_stride});
+  run_jobs(k);
+}
+
+}  // namespace carat

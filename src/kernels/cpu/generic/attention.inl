@@ -1,0 +1,82 @@
+// The parts of attention that are not dot products: softmax over one row of scores, and the sum of values
+// weighted by it. Sums run in the order of positions, so neither ring wraps nor pieces of a prompt show in
+// the result.
+namespace carat {
+namespace {
+
+void softmax(float* x, int64_t n, float* total) {
+  Floats top = set1(x[0]);
+  each_sixteen(n, [&](int64_t i, int64_t m) { top = max(m == 16 ? load(x + i) : set1(x[0]), top); });
+  float largest = max_lane(top);
+  for (int64_t i = n / 16 * 16; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
+  const Floats shift = set1(largest);
+  Floats sums = zero();
+  each_sixteen(n, [&](int64_t i, int64_t m) {
+    store_n(x + i, exponential(sub(load_n(x + i, m), shift)), m);
+    sums = add(sums, load_n(x + i, m));  // read back: lanes past the end are zero, not exp(-largest)
+  });
+  *total = sum(sums);
+}
+
+template <class Row>
+inline const typename Row::Element* value_of(const WeightedSum& w, int64_t position, int64_t d) {
+  return reinterpret_cast<const typename Row::Element*>(static_cast<const uint8_t*>(w.v) +
+                                                        position * w.v_stride) +
+         d;
+}
+
+// kQueries rows of acc, kVectors times sixteen columns from d on.
+template <class Row, int kQueries, int kVectors>
+inline void weigh_tile(const WeightedSum& w, int64_t query, int64_t d) {
+  Floats acc[kQueries][kVectors];
+#pragma GCC unroll 8
+  for (int q = 0; q < kQueries; ++q)
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) acc[q][v] = load(w.acc + (query + q) * w.dim + d + 16 * v);
+  const float* p = w.p + query * w.p_stride;
+  for (int64_t i = 0; i < w.n_positions; ++i) {
+    const auto* value = value_of<Row>(w, i, d);
+    Floats values[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) values[v] = Row::load(value + 16 * v);
+#pragma GCC unroll 8
+    for (int q = 0; q < kQueries; ++q) {
+      const Floats weight = set1(p[q * w.p_stride + i]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) acc[q][v] = fma(weight, values[v], acc[q][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int q = 0; q < kQueries; ++q)
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) store(w.acc + (query + q) * w.dim + d + 16 * v, acc[q][v]);
+}
+
+// The last n < 16 columns of one query.
+template <class Row>
+inline void weigh_part(const WeightedSum& w, int64_t query, int64_t d, int64_t n) {
+  Floats acc = load_part(w.acc + query * w.dim + d, n);
+  for (int64_t i = 0; i < w.n_positions; ++i)
+    acc = fma(set1(w.p[query * w.p_stride + i]), Row::load_part(value_of<Row>(w, i, d), n), acc);
+  store_part(w.acc + query * w.dim + d, acc, n);
+}
+
+template <class Row, int kVectors>
+inline void weigh_columns(const WeightedSum& w, int64_t d) {
+  int64_t query = 0;
+  for (; query + kTileQueries <= w.n_queries; query += kTileQueries)
+    weigh_tile<Row, kTileQueries, kVectors>(w, query, d);
+  for (; query < w.n_queries; ++query) weigh_tile<Row, 1, kVectors>(w, query, d);
+}
+
+template <class Row>
+void weighted_sum(const WeightedSum& w) {
+  int64_t d = 0;
+  for (; d + 16 * kTileVectors <= w.dim; d += 16 * kTileVectors) weigh_columns<Row, kTileVectors>(w, d);
+  for (; d + 16 <= w.dim; d += 16) weigh_columns<Row, 1>(w, d);
+  if (d < w.dim)
+    for (int64_t query = 0; query < w.n_queries; ++query) weigh_part<Row>(w, query, d, w.dim - d);
+}
+
+}  // namespace
+}  // namespace carat

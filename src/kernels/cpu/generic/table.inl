@@ -1,0 +1,37 @@
+// Fills a KernelTable with this object's instances of the algorithms.
+namespace carat {
+namespace {
+
+constexpr KernelTable make_table(const char* name) {
+  return {
+      .name = name,
+      .dots_f32 = float_dots<F32Row>,
+      .dots_f16 = float_dots<F16Row>,
+      .dots_bf16 = float_dots<Bf16Row>,
+      .weighted_sum_f32 = weighted_sum<F32Row>,
+      .weighted_sum_f16 = weighted_sum<F16Row>,
+      .weighted_sum_bf16 = weighted_sum<Bf16Row>,
+      .softmax = softmax,
+      .divide = divide,
+      .quantize_row = quantize_row,
+      .rms_norm = rms_norm,
+      .add_rms_norm = add_rms_norm,
+      .add_scale = add_scale,
+      .accumulate = accumulate,
+      .rotate = rotate,
+      .geglu = geglu,
+      .soft_cap = soft_cap,
+      .exponential = exponential_row,
+      .to_f16 = to_f16,
+      .to_bf16 = to_bf16,
+      .int8_dots =
+          {
+#define CARAT_FORMAT(format) int8_dots<format>,
+              CARAT_INT8_FORMATS(CARAT_FORMAT)
+#undef CARAT_FORMAT
+          },
+  };
+}
+
+}  // namespace
+}  // namespace carat

@@ -1,0 +1,114 @@
+// What the CPU backend asks of an instruction set: one constant table of functions per ISA, filled by an
+// object that is compiled with that ISA's flags. This header is seen by those objects, so it must stay free
+// of standard templates: an inline copy compiled with AVX-512 could be the one that the linker keeps for the
+// whole program.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace carat {
+
+// out[t * out_stride + r] = sum_i weight[r, i] * x[t, i]: rows of f32, f16 or bf16 with f32 rows.
+struct FloatDots {
+  const void* weights;
+  int64_t weight_stride;  // bytes between rows
+  int64_t n_rows;
+  const float* x;
+  int64_t x_stride;  // floats between rows
+  int64_t n_tokens;
+  int64_t k;  // length of the rows
+  float* out;
+  int64_t out_stride;
+};
+
+// Activations rounded to 8 bits: per 32 values one scale, per 16 values the sum of the integers. Arrays hold
+// one row per token, `k` values (a multiple of 32) and a stride chosen by who allocates them.
+struct Int8Rows {
+  int8_t* q;        // [n, q_stride], -127 … 127
+  float* scale;     // [n, scale_stride], one per 32
+  int16_t* sums;    // [n, 2 scale_stride], one per 16
+  float* scaled16;  // [n, 2 scale_stride], scale * sum of each 16
+  float* scaled32;  // [n, scale_stride], scale * sum of each 32
+  int64_t q_stride;
+  int64_t scale_stride;
+};
+
+// The same product for blocks of integers with integer activations.
+struct Int8Dots {
+  const uint8_t* weights;
+  int64_t row_bytes;
+  int64_t n_rows;
+  int64_t k;
+  Int8Rows x;
+  int64_t n_tokens;
+  float* out;
+  int64_t out_stride;
+  void* scratch;  // int8_scratch_bytes(), 64-byte aligned
+};
+
+// Bytes of scratch that one call of an int8_dots kernel uses.
+constexpr size_t int8_scratch_bytes(int64_t row_bytes, int64_t n_tokens) {
+  constexpr size_t panel = 1024 * 16 + 2 * sizeof(float) * 16 * (1024 / 16);
+  return panel + static_cast<size_t>(n_tokens) * 16 * sizeof(float) + static_cast<size_t>(row_bytes) * 16 +
+         128;
+}
+
+// acc[q, :] += sum_i p[q, i] * v[i, :], i in order.
+struct WeightedSum {
+  const float* p;
+  int64_t p_stride;
+  int64_t n_queries;
+  const void* v;
+  int64_t v_stride;  // bytes between positions
+  int64_t n_positions;
+  int64_t dim;
+  float* acc;  // [n_queries, dim]
+};
+
+// Quantized types with an integer kernel, one line each; the line's meaning stands in generic/formats.inl.
+#define CARAT_INT8_FORMATS(FORMAT) FORMAT(Q4_0) FORMAT(Q8_0)
+
+enum class Int8Format : int {
+#define CARAT_FORMAT(name) name,
+  CARAT_INT8_FORMATS(CARAT_FORMAT)
+#undef CARAT_FORMAT
+      count
+};
+inline constexpr int kInt8FormatCount = static_cast<int>(Int8Format::count);
+
+// The kernels: KERNEL(name, arguments). All return nothing and write through their arguments.
+#define CARAT_KERNELS(KERNEL)                                                                 \
+  KERNEL(dots_f32, (const FloatDots&))                                                        \
+  KERNEL(dots_f16, (const FloatDots&))                                                        \
+  KERNEL(dots_bf16, (const FloatDots&))                                                       \
+  KERNEL(weighted_sum_f32, (const WeightedSum&))                                              \
+  KERNEL(weighted_sum_f16, (const WeightedSum&))                                              \
+  KERNEL(weighted_sum_bf16, (const WeightedSum&))                                             \
+  /* x[0 … n) -> exp(x - max); *sum gets their sum. n >= 1 */                               \
+  KERNEL(softmax, (float* x, int64_t n, float* sum))                                          \
+  /* out = x / divisor */                                                                     \
+  KERNEL(divide, (const float* x, int64_t n, float divisor, float* out))                      \
+  KERNEL(quantize_row, (const float* x, int64_t k, const Int8Rows& rows, int64_t row))        \
+  KERNEL(rms_norm, (const float* x, const float* weight, int64_t n, float eps, float* out))   \
+  KERNEL(add_rms_norm, (const float* x, const float* weight, int64_t n, float eps, float* h)) \
+  KERNEL(add_scale, (float* x, const float* y, int64_t n, float scale))                       \
+  /* out[i] += a * x[i], or = where `first` */                                                \
+  KERNEL(accumulate, (const float* x, int64_t n, float a, bool first, float* out))            \
+  /* one head: (x[i], x[i+half]) turned by the angle of (cosine[i], sine[i]) */               \
+  KERNEL(rotate, (float* x, int64_t half, const float* cosine, const float* sine))            \
+  KERNEL(geglu, (const float* gate, const float* up, int64_t n, float* out))                  \
+  KERNEL(soft_cap, (float* x, int64_t n, float cap))                                          \
+  KERNEL(exponential, (float* x, int64_t n))                                                  \
+  KERNEL(to_f16, (const float* x, int64_t n, uint16_t* out))                                  \
+  KERNEL(to_bf16, (const float* x, int64_t n, uint16_t* out))
+
+struct KernelTable {
+  const char* name;
+#define CARAT_KERNEL(kernel, arguments) void(*kernel) arguments;
+  CARAT_KERNELS(CARAT_KERNEL)
+#undef CARAT_KERNEL
+  void (*int8_dots[kInt8FormatCount])(const Int8Dots&);
+};
+
+}  // namespace carat

@@ -1,0 +1,337 @@
+// The SIMD vocabulary in plain C++: sixteen lanes as arrays, which the compiler maps to whatever the baseline
+// has. It defines the meaning of every word; vec_avx2.h and vec_avx512.h spell the same words. The one
+// difference is fma(), which rounds twice here: a machine without FMA would have to emulate it.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+namespace carat {
+namespace {
+
+// Tile shapes: how many results the registers hold at once. They never change a result.
+constexpr int kTileRows = 1, kTileTokens = 1;      // float dots
+constexpr int kTileQueries = 1, kTileVectors = 1;  // weighted sums
+constexpr int kTileInt8 = 2;                       // tokens of an int8 panel
+
+struct Floats {
+  float lane[16];
+};
+struct Ints {
+  int32_t lane[16];
+};
+struct Bytes {
+  uint8_t lane[64];
+};
+
+#define CARAT_LANES for (int i = 0; i < 16; ++i)
+
+// ---- floats
+
+inline Floats zero() { return Floats{}; }
+inline Floats set1(float x) {
+  Floats r;
+  CARAT_LANES r.lane[i] = x;
+  return r;
+}
+inline Floats load(const float* p) {
+  Floats r;
+  memcpy(r.lane, p, sizeof r.lane);
+  return r;
+}
+// The first n < 16 lanes, the others zero.
+inline Floats load_part(const float* p, int64_t n) {
+  Floats r = zero();
+  for (int64_t i = 0; i < n; ++i) r.lane[i] = p[i];
+  return r;
+}
+inline void store(float* p, Floats v) { memcpy(p, v.lane, sizeof v.lane); }
+inline void store_part(float* p, Floats v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = v.lane[i];
+}
+inline Floats add(Floats a, Floats b) {
+  CARAT_LANES a.lane[i] += b.lane[i];
+  return a;
+}
+inline Floats sub(Floats a, Floats b) {
+  CARAT_LANES a.lane[i] -= b.lane[i];
+  return a;
+}
+inline Floats mul(Floats a, Floats b) {
+  CARAT_LANES a.lane[i] *= b.lane[i];
+  return a;
+}
+inline Floats div(Floats a, Floats b) {
+  CARAT_LANES a.lane[i] /= b.lane[i];
+  return a;
+}
+// a * b + c
+inline Floats fma(Floats a, Floats b, Floats c) {
+  CARAT_LANES c.lane[i] = a.lane[i] * b.lane[i] + c.lane[i];
+  return c;
+}
+// c - a * b
+inline Floats fnma(Floats a, Floats b, Floats c) {
+  CARAT_LANES c.lane[i] = c.lane[i] - a.lane[i] * b.lane[i];
+  return c;
+}
+// The second operand where the comparison fails: a NaN in b stays.
+inline Floats max(Floats a, Floats b) {
+  CARAT_LANES a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+  return a;
+}
+inline Floats min(Floats a, Floats b) {
+  CARAT_LANES a.lane[i] = a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i];
+  return a;
+}
+inline Floats abs(Floats a) {
+  CARAT_LANES a.lane[i] = __builtin_fabsf(a.lane[i]);
+  return a;
+}
+// Lane by lane: a < b ? yes : no
+inline Floats select_less(Floats a, Floats b, Floats yes, Floats no) {
+  CARAT_LANES yes.lane[i] = a.lane[i] < b.lane[i] ? yes.lane[i] : no.lane[i];
+  return yes;
+}
+// magnitude with the sign bit of `sign`; magnitude >= 0
+inline Floats with_sign(Floats magnitude, Floats sign) {
+  CARAT_LANES magnitude.lane[i] = __builtin_copysignf(magnitude.lane[i], sign.lane[i]);
+  return magnitude;
+}
+inline float square_root(float x) { return __builtin_sqrtf(x); }
+
+// Lane i meets lane i+8, then i+4, i+2, i+1: the one tree of every ISA.
+inline float sum(Floats v) {
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) v.lane[i] += v.lane[i + width];
+  return v.lane[0];
+}
+inline void sum4(Floats a, Floats b, Floats c, Floats d, float* out) {
+  out[0] = sum(a), out[1] = sum(b), out[2] = sum(c), out[3] = sum(d);
+}
+inline float max_lane(Floats v) {
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) v.lane[i] = v.lane[i] > v.lane[i + width] ? v.lane[i] : v.lane[i + width];
+  return v.lane[0];
+}
+
+// ---- 16-bit floats
+
+inline float f16_lane(uint16_t h) {
+  const uint32_t sign = (h & 0x8000u) << 16, exponent = h >> 10 & 31u, mantissa = h & 1023u;
+  if (exponent == 31) return __builtin_bit_cast(float, sign | 0x7f800000u | mantissa << 13);
+  if (exponent != 0) return __builtin_bit_cast(float, sign | (exponent + 112) << 23 | mantissa << 13);
+  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+  return sign != 0 ? -magnitude : magnitude;
+}
+inline uint16_t to_f16_lane(float x) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, x);
+  const uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
+  if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);
+  if (magnitude < 0x38800000u) {
+    // Adding 1/2 makes the last place of the sum 2^-24, which is the subnormals' unit: the addition rounds.
+    const float rounded = __builtin_bit_cast(float, magnitude) + 0.5f;
+    return static_cast<uint16_t>(sign | (__builtin_bit_cast(uint32_t, rounded) - 0x3f000000u));
+  }
+  const uint32_t rebased = magnitude - 0x38000000u;
+  return static_cast<uint16_t>(sign | ((rebased + 0xfffu + (rebased >> 13 & 1u)) >> 13));
+}
+inline uint16_t to_bf16_lane(float x) {
+  const uint32_t bits = __builtin_bit_cast(uint32_t, x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+inline Floats load_f16_part(const uint16_t* p, int64_t n) {
+  Floats r = zero();
+  for (int64_t i = 0; i < n; ++i) r.lane[i] = f16_lane(p[i]);
+  return r;
+}
+inline Floats load_f16(const uint16_t* p) { return load_f16_part(p, 16); }
+inline Floats load_bf16_part(const uint16_t* p, int64_t n) {
+  Floats r = zero();
+  for (int64_t i = 0; i < n; ++i) r.lane[i] = __builtin_bit_cast(float, uint32_t{p[i]} << 16);
+  return r;
+}
+inline Floats load_bf16(const uint16_t* p) { return load_bf16_part(p, 16); }
+// Round to nearest even.
+inline void store_f16_part(uint16_t* p, Floats v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = to_f16_lane(v.lane[i]);
+}
+inline void store_bf16_part(uint16_t* p, Floats v, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) p[i] = to_bf16_lane(v.lane[i]);
+}
+
+// ---- 32-bit integers
+
+inline Ints set1_int(int32_t x) {
+  Ints r;
+  CARAT_LANES r.lane[i] = x;
+  return r;
+}
+inline Ints add(Ints a, Ints b) {
+  CARAT_LANES a.lane[i] += b.lane[i];
+  return a;
+}
+inline Ints sub(Ints a, Ints b) {
+  CARAT_LANES a.lane[i] -= b.lane[i];
+  return a;
+}
+inline Ints mul(Ints a, Ints b) {
+  CARAT_LANES a.lane[i] =
+      static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) * static_cast<uint32_t>(b.lane[i]));
+  return a;
+}
+inline Ints bit_and(Ints a, Ints b) {
+  CARAT_LANES a.lane[i] &= b.lane[i];
+  return a;
+}
+inline Ints bit_or(Ints a, Ints b) {
+  CARAT_LANES a.lane[i] |= b.lane[i];
+  return a;
+}
+inline Ints min(Ints a, Ints b) {
+  CARAT_LANES a.lane[i] = a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i];
+  return a;
+}
+inline Ints max(Ints a, Ints b) {
+  CARAT_LANES a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+  return a;
+}
+template <int n>
+inline Ints shift_left(Ints a) {
+  CARAT_LANES a.lane[i] = static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) << n);
+  return a;
+}
+// Zeros come in.
+template <int n>
+inline Ints shift_right(Ints a) {
+  CARAT_LANES a.lane[i] = static_cast<int32_t>(static_cast<uint32_t>(a.lane[i]) >> n);
+  return a;
+}
+// Copies of the sign come in.
+template <int n>
+inline Ints shift_right_signed(Ints a) {
+  CARAT_LANES a.lane[i] = a.lane[i] >> n;
+  return a;
+}
+// a where a != b, else 0
+inline Ints zero_if_equal(Ints a, Ints b, Ints value) {
+  CARAT_LANES value.lane[i] = a.lane[i] == b.lane[i] ? 0 : value.lane[i];
+  return value;
+}
+inline int32_t sum(Ints v) {
+  int32_t total = 0;
+  CARAT_LANES total += v.lane[i];
+  return total;
+}
+inline Floats to_floats(Ints a) {
+  Floats r;
+  CARAT_LANES r.lane[i] = static_cast<float>(a.lane[i]);
+  return r;
+}
+// To the nearest integer, ties to even. |x| < 2^22; anything for others.
+inline Ints round_to_ints(Floats a) {
+  Ints r;
+  CARAT_LANES {
+    float x = a.lane[i] > -4194303.0f ? a.lane[i] : -4194303.0f;
+    x = x < 4194303.0f ? x : 4194303.0f;
+    r.lane[i] = static_cast<int32_t>((x + 12582912.0f) - 12582912.0f);
+  }
+  return r;
+}
+inline Floats bits_to_floats(Ints a) { return __builtin_bit_cast(Floats, a); }
+inline Ints floats_to_bits(Floats a) { return __builtin_bit_cast(Ints, a); }
+// Each lane cut to -128 … 127.
+inline void store_s8(int8_t* p, Ints v) {
+  CARAT_LANES p[i] = static_cast<int8_t>(v.lane[i] < -128 ? -128 : v.lane[i] > 127 ? 127 : v.lane[i]);
+}
+// The low 16 bits of each lane as f16.
+inline Floats f16_lanes(Ints a) {
+  Floats r;
+  CARAT_LANES r.lane[i] = f16_lane(static_cast<uint16_t>(a.lane[i]));
+  return r;
+}
+
+// ---- 64 bytes: four consecutive values of each of sixteen rows
+
+#define CARAT_BYTES for (int i = 0; i < 64; ++i)
+
+inline Bytes load_bytes(const uint8_t* p) {
+  Bytes r;
+  memcpy(r.lane, p, sizeof r.lane);
+  return r;
+}
+inline void store(uint8_t* p, Bytes v) { memcpy(p, v.lane, sizeof v.lane); }
+inline Bytes set1_byte(uint8_t x) {
+  Bytes r;
+  CARAT_BYTES r.lane[i] = x;
+  return r;
+}
+inline Bytes bit_and(Bytes a, Bytes b) {
+  CARAT_BYTES a.lane[i] &= b.lane[i];
+  return a;
+}
+inline Bytes bit_or(Bytes a, Bytes b) {
+  CARAT_BYTES a.lane[i] |= b.lane[i];
+  return a;
+}
+inline Bytes bit_xor(Bytes a, Bytes b) {
+  CARAT_BYTES a.lane[i] ^= b.lane[i];
+  return a;
+}
+// Each byte by itself, zeros come in.
+template <int n>
+inline Bytes shift_right(Bytes a) {
+  CARAT_BYTES a.lane[i] = static_cast<uint8_t>(a.lane[i] >> n);
+  return a;
+}
+template <int n>
+inline Bytes shift_left(Bytes a) {
+  CARAT_BYTES a.lane[i] = static_cast<uint8_t>(a.lane[i] << n);
+  return a;
+}
+// table[a] for indices 0 … 15
+inline Bytes lookup(const uint8_t* table, Bytes a) {
+  CARAT_BYTES a.lane[i] = table[a.lane[i] & 15];
+  return a;
+}
+inline Ints as_ints(Bytes a) { return __builtin_bit_cast(Ints, a); }
+inline Bytes as_bytes(Ints a) { return __builtin_bit_cast(Bytes, a); }
+
+// Lane r gets the four bytes at p + r * stride.
+inline Ints gather4(const uint8_t* p, int64_t stride) {
+  Ints r;
+  CARAT_LANES memcpy(&r.lane[i], p + i * stride, 4);
+  return r;
+}
+// Sixteen bytes at p + r * stride for each row r: out[c] holds bytes 4c … 4c+3 of all rows.
+inline void transpose16(const uint8_t* p, int64_t stride, Bytes* out) {
+  for (int c = 0; c < 4; ++c) CARAT_LANES memcpy(out[c].lane + 4 * i, p + i * stride + 4 * c, 4);
+}
+
+// ---- products of bytes
+
+// dot4<wide> yields, in each of sixteen lanes, acc + sum_j (w[4 lane + j] - kWideBias if wide) * a[j].
+// `wide` says that w may exceed 127, which some ISAs must know.
+constexpr int kWideBias = 0;
+template <bool wide>
+inline Ints dot4(Ints acc, Bytes w, const int8_t* a) {
+  CARAT_LANES {
+    for (int j = 0; j < 4; ++j)
+      acc.lane[i] += static_cast<int16_t>(w.lane[4 * i + j]) * static_cast<int16_t>(a[j]);
+  }
+  return acc;
+}
+// All lanes: sums[0] * c0 + sums[1] * c1
+inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
+  return set1_int(sums[0] * c0 + sums[1] * c1);
+}
+
+inline void prefetch(const void*) {}
+
+#undef CARAT_LANES
+#undef CARAT_BYTES
+
+}  // namespace
+}  // namespace carat

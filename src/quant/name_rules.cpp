@@ -1,0 +1,28 @@
+// The only file that sees std::regex: it is slow to compile, throws, and confuses g++'s flow analysis.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored \
+    "-Wmaybe-uninitialized"  // in std::function inside std::regex, sanitizer builds
+#endif
+#include "quant/name_rules.h"
+
+#include <regex>
+
+namespace carat {
+
+Result<std::vector<std::optional<TensorType>>> match_rules(std::span<const Tensor> tensors,
+                                                           std::span<const NameRule> rules) {
+  std::vector<std::optional<TensorType>> types(tensors.size());
+  for (const auto& [pattern, type] : rules) {
+    try {
+      const std::regex regex(pattern, std::regex::ECMAScript);
+      for (size_t i = 0; i < tensors.size(); ++i)
+        if (!types[i] && std::regex_search(tensors[i].name.begin(), tensors[i].name.end(), regex))
+          types[i] = type;
+    } catch (const std::regex_error& error) {
+      return fail("'{}' is not a regular expression that can be used: {}", pattern, error.what());
+    }
+  }
+  return types;
+}
+
+}  // namespace carat

@@ -1,0 +1,227 @@
+// Plans the types, then streams every tensor through its codec: a block of rows at a time, encoded on the
+// pool.
+#include "quant/quantize.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <numeric>
+
+#include "base/memory.h"
+#include "gguf/writer.h"
+#include "quant/codec.h"
+
+namespace carat {
+namespace {
+
+constexpr int64_t kBlockElements = int64_t{1} << 20;
+constexpr int64_t kMaxRowElements = int64_t{1} << 24;
+constexpr uint32_t kQuantizationVersion = 2;
+
+// ---------------------------------------------------------------- planning
+
+Result<MixContext> mix_context(const gguf::File& file) {
+  MixContext context;
+  const std::string architecture(TRY(file.metadata.text("general.architecture")));
+  context.n_layers = TRY(file.metadata.integer(architecture + ".block_count", 1, 100'000));
+  context.has_experts = TRY(file.metadata.integer_or(architecture + ".expert_count", 0, INT32_MAX, 0)) > 0;
+  context.tied = file.find("output.weight") == nullptr;
+  context.n_attn_v = std::ranges::count_if(file.tensors, [](const Tensor& tensor) {
+    return tensor.name.find("attn_v.weight") != std::string_view::npos;
+  });
+  return context;
+}
+
+// Tensors by layer, those of no layer first: the order in which the mixes count.
+std::vector<size_t> layer_order(const std::vector<Tensor>& tensors) {
+  std::vector<size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::stable_sort(order, {}, [&](size_t i) { return layer_of(tensors[i].name).value_or(-1); });
+  return order;
+}
+
+// ---------------------------------------------------------------- one tensor
+
+bool is_float(TensorType type) {
+  return type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
+}
+
+// The largest magnitude as bits: monotonic, and infinities and NaNs stand above every number.
+uint32_t largest_magnitude_bits(const float* values, int64_t n) {
+  uint32_t largest = 0;
+  for (int64_t i = 0; i < n; ++i)
+    largest = std::max(largest, std::bit_cast<uint32_t>(values[i]) & 0x7fffffffu);
+  return largest;
+}
+
+constexpr uint32_t kInfinityBits = 0x7f800000u;
+// Below this no format's half-precision scales can overflow, so the result need not be looked at.
+constexpr uint32_t kCertainlyFitsBits = std::bit_cast<uint32_t>(32768.0f);
+
+// The lowest row at which something happened, whichever thread saw it.
+class FirstRow {
+ public:
+  void note(int64_t row) {
+    int64_t seen = row_.load(std::memory_order_relaxed);
+    while (row < seen && !row_.compare_exchange_weak(seen, row, std::memory_order_relaxed)) {
+    }
+  }
+  std::optional<int64_t> get() const {
+    const int64_t row = row_.load(std::memory_order_relaxed);
+    return row == INT64_MAX ? std::nullopt : std::optional(row);
+  }
+
+ private:
+  std::atomic<int64_t> row_{INT64_MAX};
+};
+
+// Streams one tensor in another type, or (checked) in its own.
+class Converter {
+ public:
+  Converter(const Tensor& source, TensorType target, ThreadPool& pool, std::string_view path)
+      : path_(path),
+        source_(source),
+        target_(target),
+        pool_(pool),
+        row_bytes_(row_bytes(target, source.n_columns())),
+        n_rows_per_block_(std::clamp<int64_t>(kBlockElements / source.n_columns(), 1, source.n_rows())),
+        rows_(static_cast<size_t>(source.n_columns() * pool.size())) {
+    if (!copies()) encoded_.resize(static_cast<size_t>(n_rows_per_block_) * row_bytes_);
+  }
+
+  Result<void> stream(const gguf::ByteSink& sink) {
+    for (int64_t begin = 0; begin < source_.n_rows(); begin += n_rows_per_block_) {
+      const int64_t n = std::min(n_rows_per_block_, source_.n_rows() - begin);
+      pool_.parallel_for(n, 1, [&](int64_t first, int64_t last, int thread) {
+        for (int64_t i = first; i < last; ++i) convert_row(begin, i, thread);
+      });
+      if (const auto row = not_finite_.get())
+        return fail("{}: tensor '{}': row {} contains a NaN or an infinity", path_, source_.name, *row);
+      if (const auto row = too_large_.get())
+        return fail("{}: tensor '{}': row {} contains a value too large for {}", path_, source_.name, *row,
+                    type_name(target_));
+      const std::byte* data = copies() ? source_.row(begin) : encoded_.data();
+      TRY(sink({data, static_cast<size_t>(n) * row_bytes_}));
+    }
+    return {};
+  }
+
+ private:
+  bool copies() const { return target_ == source_.type; }
+
+  void convert_row(int64_t begin, int64_t i, int thread) {
+    const int64_t n = source_.n_columns();
+    float* values = rows_.data() + thread * n;
+    codec_of(source_.type).decode(source_.row(begin + i), n, values);
+    const uint32_t largest = largest_magnitude_bits(values, n);
+    if (largest >= kInfinityBits) return not_finite_.note(begin + i);
+    if (copies()) return;
+    std::byte* out = encoded_.data() + static_cast<uint64_t>(i) * row_bytes_;
+    codec_of(target_).encode(values, n, nullptr, out);
+    if (largest < kCertainlyFitsBits) return;
+    codec_of(target_).decode(out, n, values);
+    if (largest_magnitude_bits(values, n) >= kInfinityBits) too_large_.note(begin + i);
+  }
+
+  std::string_view path_;  // of the source, for messages
+  const Tensor& source_;
+  TensorType target_;
+  ThreadPool& pool_;
+  uint64_t row_bytes_;
+  int64_t n_rows_per_block_;
+  AlignedArray<float> rows_;  // [n_threads, n_columns]
+  std::vector<std::byte> encoded_;
+  FirstRow not_finite_, too_large_;
+};
+
+Result<void> check_convertible(const Tensor& source, TensorType target) {
+  if (source.type != target) {
+    if (find_codec(source.type) == nullptr) return fail("carat cannot decode {}", type_name(source.type));
+    if (find_codec(target) == nullptr) return fail("carat cannot encode {}", type_name(target));
+    if (!is_float(target) && !is_float(source.type))
+      return fail("requantizing {} to {} needs a 16- or 32-bit source", type_name(source.type),
+                  type_name(target));
+  }
+  if ((source.type != target || is_float(target)) && source.n_columns() > kMaxRowElements)
+    return fail("rows of {} elements, at most {} allowed", source.n_columns(), kMaxRowElements);
+  return {};
+}
+
+// `source` must outlive the result.
+gguf::TensorToWrite converted(const Tensor& source, TensorType target, ThreadPool& pool,
+                              const std::string& path) {
+  if (source.type == target && !is_float(target)) return gguf::existing(source);
+  const auto produce = [&source, target, &pool, &path](const gguf::ByteSink& sink) -> Result<void> {
+    return Converter(source, target, pool, path).stream(sink);
+  };
+  return {std::string(source.name), target, source.shape, produce};
+}
+
+// ---------------------------------------------------------------- the file
+
+gguf::Metadata metadata_for(const gguf::File& file, uint32_t file_type) {
+  gguf::Metadata metadata = file.metadata;
+  for (const std::string_view key : {"split.no", "split.count", "split.tensors.count"}) metadata.remove(key);
+  metadata.set("general.quantization_version", kQuantizationVersion);
+  metadata.set("general.file_type", file_type);
+  return metadata;
+}
+
+QuantizeSummary summarize(const gguf::File& file, const std::vector<TensorType>& types) {
+  QuantizeSummary summary;
+  uint64_t n_elements = 0;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const Tensor& tensor = file.tensors[i];
+    const auto n = static_cast<uint64_t>(tensor.n_elements());
+    n_elements += n;
+    if (type_info(types[i]).block_length > 1) summary.n_weights += n;
+    summary.bytes_in += tensor.n_bytes();
+    summary.bytes_out += row_bytes(types[i], tensor.n_columns()) * static_cast<uint64_t>(tensor.n_rows());
+  }
+  if (n_elements > 0)
+    summary.bits_per_weight = 8.0 * static_cast<double>(summary.bytes_out) / static_cast<double>(n_elements);
+  return summary;
+}
+
+}  // namespace
+
+Result<std::vector<TensorType>> plan_types(const gguf::File& file, const QuantizeOptions& options) {
+  const auto manual = TRY(match_rules(file.tensors, options.overrides));
+  MixContext context;
+  if (options.mix != Mix::Pure) {
+    const auto read = mix_context(file);
+    if (!read) return fail("{}: {}", file.path, read.error().message);
+    context = *read;
+  }
+  Mixer mixer({options.type, options.mix}, context);
+  std::vector<TensorType> types(file.tensors.size());
+  for (const size_t i : layer_order(file.tensors)) {
+    const Tensor& tensor = file.tensors[i];
+    types[i] = tensor.type;
+    if (!is_quantizable(tensor)) continue;
+    TensorType wanted =
+        manual[i] ? *manual[i] : mixer.next(tensor);  // a mix does not count what rules decide
+    if (options.embedding_type && is_embedding_table(tensor.name)) wanted = *options.embedding_type;
+    types[i] = fitting_type(wanted, tensor.n_columns());
+  }
+  return types;
+}
+
+Result<QuantizeSummary> quantize(const gguf::File& file, const std::string& out_path,
+                                 const QuantizeOptions& options, const Progress& progress) {
+  const auto file_type = file_type_of({options.type, options.mix});
+  if (!file_type) return fail("{} is not a type that a file can be quantized to", type_name(options.type));
+  const auto types = TRY(plan_types(file, options));
+  ThreadPool pool(options.n_threads);
+  std::vector<gguf::TensorToWrite> tensors;
+  for (size_t i = 0; i < types.size(); ++i) {
+    const Tensor& source = file.tensors[i];
+    if (const auto valid = check_convertible(source, types[i]); !valid)
+      return fail("{}: tensor '{}': {}", file.path, source.name, valid.error().message);
+    tensors.push_back(converted(source, types[i], pool, file.path));
+  }
+  TRY(gguf::write(out_path, metadata_for(file, *file_type), tensors, progress));
+  return summarize(file, types);
+}
+
+}  // namespace carat

@@ -1,0 +1,98 @@
+// Which ISA runs: the forced one is the active one, wrong names are errors, null entries inherit, and ISA
+// objects export nothing but their table.
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "support.h"
+
+namespace carat::kernels_test {
+namespace {
+
+// Sets CARAT_ISA for a scope.
+class ForcedIsa {
+ public:
+  explicit ForcedIsa(const char* name) {
+    if (const char* old = std::getenv("CARAT_ISA")) old_ = old;
+    ::setenv("CARAT_ISA", name, 1);
+  }
+  ~ForcedIsa() { old_ ? ::setenv("CARAT_ISA", old_->c_str(), 1) : ::unsetenv("CARAT_ISA"); }
+
+ private:
+  std::optional<std::string> old_;
+};
+
+TEST(Dispatch, TheForcedIsaIsTheActiveOne) {
+  for (const Isa* isa : supported_isas()) {
+    const ForcedIsa forced(std::string(isa->name).c_str());
+    auto backend = make_cpu_backend({});
+    ASSERT_TRUE(backend.has_value());
+    const auto& cpu = dynamic_cast<const CpuBackend&>(**backend);
+    EXPECT_EQ(cpu.isa_name(), isa->name);
+    EXPECT_EQ(cpu.name(), "cpu " + std::string(isa->name) + ", 1 thread");
+  }
+}
+
+TEST(Dispatch, TheBestSupportedIsaIsTheDefault) {
+  ASSERT_TRUE(choose_isa("").has_value());
+  EXPECT_EQ(*choose_isa(""), supported_isas().back());
+}
+
+TEST(Dispatch, UnknownNamesListTheKnownOnes) {
+  const ForcedIsa forced("avx3");
+  auto backend = make_cpu_backend({});
+  ASSERT_FALSE(backend.has_value());
+  for (const Isa& isa : isas()) EXPECT_NE(backend.error().message.find(isa.name), std::string::npos);
+  EXPECT_NE(backend.error().message.find("avx3"), std::string::npos);
+}
+
+TEST(Dispatch, UnsupportedIsasAreErrors) {
+  for (const Isa& isa : isas()) EXPECT_EQ(choose_isa(isa.name).has_value(), isa.supported());
+  EXPECT_FALSE(make_cpu_backend({.n_threads = 0}).has_value());
+}
+
+void fake_divide(const float*, int64_t, float, float*) {}
+
+TEST(Dispatch, NullEntriesInheritFromTheIsaBelow) {
+  KernelTable middle{}, top{};
+  middle.name = "middle", top.name = "top";
+  middle.divide = fake_divide;
+  const Isa list[] = {isas()[0], {"middle", nullptr, &middle}, {"top", nullptr, &top}};
+  const KernelTable resolved = resolve_kernels(list, 2);
+  EXPECT_STREQ(resolved.name, "top");
+  EXPECT_EQ(resolved.divide, fake_divide);
+  EXPECT_EQ(resolved.softmax, isas()[0].kernels->softmax);
+  EXPECT_EQ(resolved.int8_dots[0], isas()[0].kernels->int8_dots[0]);
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+// An object compiled with AVX-512 must not offer the linker an inline function that others could end up with.
+TEST(Dispatch, IsaObjectsExportOneSymbol) {
+  int n_objects = 0;
+  for (const Isa& isa : isas()) {
+    const std::string command = "nm --defined-only " CARAT_BINARY_DIR
+                                "/CMakeFiles/carat_kernels.dir/src/kernels/cpu/isa_" +
+                                std::string(isa.name) + ".cpp.o";
+    std::FILE* pipe = ::popen(command.c_str(), "r");
+    ASSERT_NE(pipe, nullptr);
+    int n_exported = 0;
+    char line[1024], kind = 0, name[1024];
+    unsigned long long address = 0;
+    while (std::fgets(line, sizeof line, pipe) != nullptr) {
+      if (std::sscanf(line, "%llx %c %1023s", &address, &kind, name) != 3) continue;
+      // Capital letters are global; u is a unique global, v and w are weak.
+      if ((kind >= 'A' && kind <= 'Z') || kind == 'u' || kind == 'v' || kind == 'w') {
+        ++n_exported;
+        EXPECT_NE(std::string(name).find("kKernels"), std::string::npos) << isa.name << " exports " << name;
+      }
+    }
+    ASSERT_EQ(::pclose(pipe), 0) << command;
+    EXPECT_EQ(n_exported, 1) << isa.name;
+    ++n_objects;
+  }
+  EXPECT_EQ(n_objects, static_cast<int>(isas().size()));
+}
+#endif
+
+}  // namespace
+}  // namespace carat::kernels_test

@@ -1,0 +1,105 @@
+// What the kernel tests share: backends of every ISA that this machine has, random operands, and bit
+// comparison.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/cpu/cpu_backend.h"
+#include "quant/codec.h"
+#include "tensor/float_formats.h"
+
+namespace carat::kernels_test {
+
+constexpr double kEpsilon = FLT_EPSILON;  // distance of neighbouring floats; rounding errs by half of it
+
+inline std::vector<const Isa*> supported_isas() {
+  std::vector<const Isa*> found;
+  for (const Isa& isa : isas())
+    if (isa.supported()) found.push_back(&isa);
+  return found;
+}
+
+inline std::string isa_test_name(const testing::TestParamInfo<const Isa*>& info) {
+  return std::string(info.param->name);
+}
+
+// A test that runs once for each ISA.
+class PerIsa : public testing::TestWithParam<const Isa*> {
+ protected:
+  std::unique_ptr<CpuBackend> backend(int n_threads = 1, Precision precision = Precision::fast) const {
+    return std::make_unique<CpuBackend>(*GetParam(), CpuOptions{n_threads, precision});
+  }
+};
+
+#define CARAT_FOR_EACH_ISA(suite) \
+  INSTANTIATE_TEST_SUITE_P(Isa, suite, testing::ValuesIn(supported_isas()), isa_test_name)
+
+inline std::vector<float> gaussian(size_t n, uint64_t seed, double scale = 1) {
+  Random random(seed);
+  std::vector<float> values(n);
+  for (float& v : values) v = static_cast<float>(random.normal() * scale);
+  return values;
+}
+
+// A weight with its bytes and the values that they decode to.
+struct Weight {
+  Tensor tensor;
+  std::vector<std::byte> bytes;
+  std::vector<float> values;  // [n_rows, k]
+
+  const float* row(int64_t r) const { return values.data() + r * tensor.n_columns(); }
+};
+
+inline Weight make_weight(TensorType type, int64_t k, int64_t n_rows, uint64_t seed, int64_t n_matrices = 1) {
+  Weight w;
+  const size_t n_all = static_cast<size_t>(n_rows * n_matrices), n_values = n_all * static_cast<size_t>(k);
+  const std::vector<float> source = gaussian(n_values, seed, 0.05);
+  const Codec& codec = codec_of(type);
+  const size_t stride = row_bytes(type, k);
+  w.bytes.resize(stride * n_all);
+  for (size_t r = 0; r < n_all; ++r)
+    codec.encode(source.data() + r * static_cast<size_t>(k), k, nullptr, w.bytes.data() + r * stride);
+  w.values.resize(n_values);
+  codec.decode(w.bytes.data(), static_cast<int64_t>(n_values), w.values.data());
+  w.tensor = {"weight", type, {k, n_rows, n_matrices, 1}, w.bytes.data()};
+  return w;
+}
+
+// The types of `wanted` that have a codec.
+inline std::vector<TensorType> with_codec(std::vector<TensorType> wanted) {
+  std::erase_if(wanted, [](TensorType t) { return find_codec(t) == nullptr; });
+  return wanted;
+}
+
+// What matmul makes of activations in fast precision, written plainly: 8 bits per 32 values.
+inline std::vector<double> rounded_to_int8(const float* x, int64_t k) {
+  std::vector<double> out(static_cast<size_t>(k));
+  for (int64_t begin = 0; begin < k; begin += 32) {
+    float largest = 0;
+    for (int64_t i = begin; i < begin + 32; ++i) largest = std::max(largest, std::fabs(x[i]));
+    const float inverse = largest > 0 ? 127.0f / largest : 0.0f, scale = largest / 127.0f;
+    for (int64_t i = begin; i < begin + 32; ++i)
+      out[static_cast<size_t>(i)] =
+          static_cast<double>(scale) * static_cast<double>(std::nearbyint(x[i] * inverse));
+  }
+  return out;
+}
+
+inline bool same_bits(const float* a, const float* b, size_t n) {
+  return std::memcmp(a, b, n * sizeof(float)) == 0;
+}
+inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && same_bits(a.data(), b.data(), a.size());
+}
+
+}  // namespace carat::kernels_test
