@@ -107,7 +107,7 @@ TEST_P(Matmul, QuantizedWeightsWithEightBitActivations) {
 
 TEST_P(Matmul, EightBitActivationsOverAllTokenCounts) {
   auto fast = backend();
-  for (const TensorType type : with_codec({Q4_0, Q8_0, Q4_K, Q6_K})) {
+  for (const TensorType type : with_codec({std::begin(kIntegerTypes), std::end(kIntegerTypes)})) {
     const Weight w = make_weight(type, 512, 19, 8);
     for (int64_t n_tokens = 1; n_tokens <= 17; ++n_tokens) {
       const std::vector<float> x = gaussian(static_cast<size_t>(512 * n_tokens), 9);

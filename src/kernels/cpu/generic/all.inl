@@ -1,8 +1,9 @@
 // Every algorithm, in the order of use. Included by an ISA's object after its vocabulary.
-#include "kernels/cpu/generic/attention.inl"
-#include "kernels/cpu/generic/float_dots.inl"
-#include "kernels/cpu/generic/formats.inl"
-#include "kernels/cpu/generic/int8_dots.inl"
+// clang-format off
 #include "kernels/cpu/generic/math.inl"
 #include "kernels/cpu/generic/rows.inl"
+#include "kernels/cpu/generic/float_dots.inl"
+#include "kernels/cpu/generic/attention.inl"
+#include "kernels/cpu/generic/int8_dots.inl"
+#include "kernels/cpu/generic/formats.inl"
 #include "kernels/cpu/generic/table.inl"
