@@ -24,7 +24,7 @@ Result<MixContext> mix_context(const gguf::File& file) {
   MixContext context;
   const std::string architecture(TRY(file.metadata.text("general.architecture")));
   context.n_layers = TRY(file.metadata.integer(architecture + ".block_count", 1, 100'000));
-  context.has_experts = TRY(file.metadata.integer_or(architecture + ".expert_count", 0, INT32_MAX, 0)) > 0;
+  context.n_experts = TRY(file.metadata.integer_or(architecture + ".expert_count", 0, INT32_MAX, 0));
   context.tied = file.find("output.weight") == nullptr;
   context.n_attn_v = std::ranges::count_if(file.tensors, [](const Tensor& tensor) {
     return tensor.name.find("attn_v.weight") != std::string_view::npos;

@@ -29,10 +29,11 @@ struct PureFileType {
   uint32_t file_type;
 };
 
-// Pure K files carry the number of the smallest mix around their type: the format has none of their own.
+// Pure K files carry the number of the middle mix around their type, as llama-quantize's do: the format has
+// none of their own.
 constexpr PureFileType kPureFileTypes[] = {
     {F32, 0},      {F16, 1},    {Q4_0, 2},    {Q4_1, 3},   {Q8_0, 7},   {Q5_0, 8},     {Q5_1, 9},
-    {Q2_K, 10},    {Q3_K, 11},  {Q4_K, 14},   {Q5_K, 16},  {Q6_K, 18},  {IQ2_XXS, 19}, {IQ2_XS, 20},
+    {Q2_K, 10},    {Q3_K, 12},  {Q4_K, 15},   {Q5_K, 17},  {Q6_K, 18},  {IQ2_XXS, 19}, {IQ2_XS, 20},
     {IQ3_XXS, 23}, {IQ1_S, 24}, {IQ4_NL, 25}, {IQ3_S, 26}, {IQ2_S, 28}, {IQ4_XS, 30},  {IQ1_M, 31},
     {BF16, 32},    {TQ1_0, 36}, {TQ2_0, 37},  {MXFP4, 38}, {NVFP4, 39}, {Q1_0, 40},    {Q2_0, 41},
 };
@@ -145,6 +146,8 @@ TensorType Mixer::next(const Tensor& tensor) {
   const bool is_output = context_.tied ? is_embedding_table(tensor.name) : tensor.name == "output.weight";
   if (is_output) return for_output(tensor);
   if (contains(tensor.name, "attn_v.weight")) return for_attn_v();
+  if (has_few_experts() && contains(tensor.name, "attn_k.weight")) return Q8_0;
+  if (has_few_experts() && contains(tensor.name, "attn_output.weight")) return Q5_K;
   if (contains(tensor.name, "ffn_down")) return for_ffn_down(tensor);
   return recipe_.type;
 }
@@ -155,13 +158,14 @@ TensorType Mixer::for_output(const Tensor& tensor) const {
 
 TensorType Mixer::for_attn_v() {
   const int64_t i = i_attn_v_++;
+  if (has_few_experts()) return Q8_0;
   if (recipe_.mix == Mix::Medium) return more_bits(i, context_.n_attn_v) ? Q6_K : recipe_.type;
   return i < 4 ? Q5_K : recipe_.type;
 }
 
 TensorType Mixer::for_ffn_down(const Tensor& tensor) {
   const int64_t count = i_ffn_down_++;
-  const int64_t i = context_.has_experts ? layer_of(tensor.name).value_or(count) : count;
+  const int64_t i = context_.n_experts > 0 ? layer_of(tensor.name).value_or(count) : count;
   if (recipe_.mix == Mix::Medium) return more_bits(i, context_.n_layers) ? Q6_K : recipe_.type;
   return i < context_.n_layers / 8 ? Q5_K : recipe_.type;
 }

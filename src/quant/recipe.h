@@ -46,7 +46,7 @@ TensorType fitting_type(TensorType type, int64_t n_columns);
 // What the rules of a mix look at, beside the tensor.
 struct MixContext {
   int64_t n_layers = 0;
-  bool has_experts = false;
+  int64_t n_experts = 0;
   bool tied = false;     // no output.weight: the embedding tables count as the output
   int64_t n_attn_v = 0;  // attn_v tensors in the file
 };
@@ -61,6 +61,8 @@ class Mixer {
   TensorType for_output(const Tensor& tensor) const;
   TensorType for_attn_v();
   TensorType for_ffn_down(const Tensor& tensor);
+  // Beside eight experts attention is so small that its matrices are not worth shrinking.
+  bool has_few_experts() const { return context_.n_experts == 8; }
 
   Recipe recipe_;
   MixContext context_;

@@ -107,6 +107,23 @@ TEST_F(Quantize, EveryTensorIsItsCodecsWork) {
   }
 }
 
+TEST_F(Quantize, EveryCodecMakesAFile) {
+  const gguf::File in = written({matrix("q.weight", F32, {512, 24, 1, 1}, 1)});
+  for (const Codec& codec : codecs()) {
+    const gguf::File out = quantized(in, to(codec.type));
+    const Tensor& result = out.tensors[0];
+    EXPECT_EQ(result.type, codec.type);
+    std::vector<std::byte> expected(result.n_bytes());
+    encode_tensor(codec.type, in.tensors[0].f32(), 512, 24, nullptr, expected.data(), pool);
+    EXPECT_TRUE(std::ranges::equal(result.bytes(), expected)) << type_name(codec.type);
+    const gguf::File plain = [&] {
+      EXPECT_TRUE(quantize(out, path("plain.gguf"), to(F32)));
+      return opened("plain.gguf");
+    }();
+    EXPECT_EQ(values_of(plain.tensors[0]), values_of(result)) << type_name(codec.type);
+  }
+}
+
 TEST_F(Quantize, ThreadsDoNotChangeTheFile) {
   const gguf::File in = written(model());
   ASSERT_TRUE(quantize(in, path("1"), to(Q4_0, 1)));

@@ -163,8 +163,9 @@ TEST(Recipe, NamesAreParsed) {
 TEST(Recipe, FileTypeNumbers) {
   EXPECT_EQ(file_type_of({F32, Mix::Pure}), 0u);
   EXPECT_EQ(file_type_of({Q4_0, Mix::Pure}), 2u);
-  EXPECT_EQ(file_type_of({Q4_K, Mix::Pure}), 14u);
+  EXPECT_EQ(file_type_of({Q4_K, Mix::Small}), 14u);
   EXPECT_EQ(file_type_of({Q4_K, Mix::Medium}), 15u);
+  EXPECT_EQ(file_type_of({Q4_K, Mix::Pure}), 15u);
   EXPECT_EQ(file_type_of({Q5_K, Mix::Medium}), 17u);
   EXPECT_EQ(file_type_of({BF16, Mix::Pure}), 32u);
   EXPECT_EQ(file_type_of({Q4_0, Mix::Medium}), std::nullopt);
@@ -216,6 +217,17 @@ TEST(Recipe, LayersWithMoreBits) {
   std::string values;  // 15 layers own a V; numbers 0, 3, 6, 9, 12, 13, 14 of them
   for (int64_t i = 0; i < 15; ++i) values += i % 3 == 0 || i > 12 ? "Q6_K " : "Q4_K ";
   EXPECT_EQ(types_of(e2b.file, plan(e2b.file, options_of("Q4_K_M")), "attn_v"), values);
+}
+
+TEST(Recipe, EightExpertsKeepAttentionWide) {
+  Shapes shapes(kA4B);
+  shapes.file.metadata.set("gemma4.expert_count", uint32_t{8});
+  const auto types = plan(shapes.file, options_of("Q4_K_S"));
+  const auto type_of = [&](std::string_view name) { return types[shapes.file.index.at(name)]; };
+  EXPECT_EQ(type_of("blk.7.attn_v.weight"), Q8_0);
+  EXPECT_EQ(type_of("blk.7.attn_k.weight"), Q8_0);
+  EXPECT_EQ(type_of("blk.7.attn_output.weight"), Q5_K);
+  EXPECT_EQ(type_of("blk.7.attn_q.weight"), Q4_K);
 }
 
 // Layers are counted by number, wherever the file puts them.
