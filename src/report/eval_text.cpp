@@ -1,0 +1,247 @@
+// Sections of the terminal report, in the order in which they are read.
+#include "report/eval_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "eval/sentences.h"
+#include "report/words.h"
+
+namespace carat {
+namespace {
+
+using Table = Comparison::Table;
+using Cell = TextTable::Cell;
+
+std::string_view colour_of(const Comparison* c) {
+  if (c == nullptr) return "";
+  switch (c->verdict) {
+    case Verdict::better:
+      return "32";
+    case Verdict::worse:
+      return "31";
+    case Verdict::tie:
+      return "";
+    case Verdict::not_enough_data:
+      return "33";
+  }
+  return "";
+}
+
+class Writer {
+ public:
+  Writer(const EvalReport& report, const Style& style, int width)
+      : report_(report), style_(style), width_(std::max(60, width)) {}
+
+  std::string write() {
+    verdicts();
+    sentences();
+    headline();
+    own_parents();
+    kv_costs();
+    categories();
+    warnings();
+    footer();
+    return std::move(out_);
+  }
+
+ private:
+  const ReportRow& row(int r) const { return report_.rows[static_cast<size_t>(r)]; }
+  int n_rows() const { return static_cast<int>(report_.rows.size()); }
+  bool is_first_kv(int r) const { return row(r).kv == report_.rows.front().kv; }
+  bool has_answers() const { return report_.n_answers > 0; }
+
+  void title(std::string_view text) { out_ += fmt::format("\n{}\n\n", style_.paint(text, "1")); }
+  void paragraph(const std::string& text) { out_ += "  " + wrap("• " + text, width_ - 2, 4) + "\n"; }
+  void note(const std::string& text) { out_ += "  " + wrap(text, width_ - 2, 2) + "\n"; }
+
+  // A row's comparison in a table whose reference is fixed by the table's rules.
+  const Comparison* of(Table table, int r) const {
+    for (const Comparison& c : report_.comparisons)
+      if (c.table == table && c.row == r) return &c;
+    return nullptr;
+  }
+
+  Cell verdict_cell(const Comparison* c) const { return {verdict_word(c), colour_of(c)}; }
+
+  std::string speed(const ReportRow& r) const {
+    return r.decode_tok_s > 0 ? fmt::format("{:.0f}", r.decode_tok_s) : "-";
+  }
+
+  void verdicts() {
+    title(fmt::format("{}: {} items, {} answers, {} scored tokens", report_.suite_name,
+                      format_count(report_.n_items), format_count(report_.n_answers),
+                      format_count(report_.n_tokens)));
+    TextTable table;
+    table.add_column("file", Align::left);
+    table.add_column("family", Align::left);
+    table.add_column("types", Align::left);
+    table.add_column("memory", Align::right);
+    table.add_column("tok/s", Align::right);
+    if (has_answers()) table.add_column("right %", Align::right);
+    table.add_column(has_answers() ? "answer NLL" : "NLL", Align::right);
+    table.add_column("against the original", Align::left);
+    table.add_column("against its parent", Align::left);
+    for (int r = 0; r < n_rows(); ++r) {
+      const ReportRow& file = row(r);
+      if (r > 0 && file.kv != row(r - 1).kv) table.add_rule();
+      std::vector<Cell> cells{label(report_, r), std::string(to_string(file.family)), file.types,
+                              format_bytes(file.memory_bytes), speed(file)};
+      if (has_answers()) cells.push_back(plus_minus(file.accuracy));
+      cells.push_back(nats(has_answers() ? file.answer_nll.estimate : file.nll.estimate));
+      cells.push_back(r == report_.reference ? Cell("reference") : verdict_cell(of(Table::truth, r)));
+      const Comparison* twin = of(Table::noise, r);
+      cells.push_back(twin != nullptr ? Cell("engine: " + verdict_word(twin))
+                                      : verdict_cell(of(Table::own_parent, r)));
+      table.add_row(std::move(cells));
+    }
+    out_ += table.render(style_);
+    out_ += "\n";
+    note(fmt::format(
+        "memory: weights, one KV cache of {} tokens, scratch. A verdict needs an interval that excludes 0 "
+        "after Holm's adjustment; a tie one within ±{:.1f} points and ±{:g} nat.",
+        format_count(report_.n_ctx), 100 * report_.margins.accuracy, report_.margins.nll));
+  }
+
+  void sentences() {
+    title("In plain words");
+    if (report_.recommendation) paragraph(report_.recommendation->sentence);
+    for (const Comparison& c : report_.comparisons)
+      if (c.table == Table::parents && is_first_kv(c.row)) paragraph(c.sentence);
+    int n_headlines = 0;
+    for (const Comparison& c : report_.comparisons)
+      if (c.table == Table::headline && is_first_kv(c.row) && ++n_headlines <= 12) paragraph(c.sentence);
+    for (const Recovery& r : report_.recoveries)
+      if (is_first_kv(r.qat)) paragraph(sentence_of(report_, r));
+    for (const Comparison& c : report_.comparisons)
+      if (c.table == Table::noise) paragraph("Noise floor: " + c.sentence);
+  }
+
+  void headline() {
+    TextTable table;
+    for (const char* name : {"QAT file", "against", "verdict"}) table.add_column(name, Align::left);
+    for (const char* name : {"points of right answers", "won/lost", "answer NLL", "to settle it"})
+      table.add_column(name, Align::right);
+    for (const Comparison& c : report_.comparisons)
+      if (c.table == Table::headline)
+        table.add_row({label(report_, c.row), label(report_, c.reference), verdict_cell(&c),
+                       signed_points(c.accuracy), fmt::format("{}/{}", c.flips.won, c.flips.lost),
+                       signed_nats(c.answer_nll), more_items(c)});
+    if (table.empty()) return;
+    title("QAT or a quantized original? (yardstick C: the same questions, right answers)");
+    out_ += table.render(style_);
+  }
+
+  void own_parents() {
+    TextTable table;
+    table.add_column("file", Align::left);
+    for (const char* name :
+         {"bits/weight", "mean KLD", "median", "99 %", "99.9 %", "same top", "RMS Δp", "Δ NLL"})
+      table.add_column(name, Align::right);
+    table.add_column("nearer to the parent than", Align::left);
+    for (int r = 0; r < n_rows(); ++r) {
+      const ReportRow& file = row(r);
+      const Comparison* c = of(Table::own_parent, r);
+      if (!file.divergence || c == nullptr) continue;
+      const Divergence& d = *file.divergence;
+      std::string wins;
+      if (d.wins_over >= 0)
+        wins = fmt::format("{} on {} of {} prompts", label(report_, d.wins_over), format_count(d.wins),
+                           format_count(d.n_prompts));
+      table.add_row({label(report_, r), fmt::format("{:.2f}", file.bits_per_weight),
+                     nats(d.kld_mean.estimate), nats(d.kld_median), nats(d.kld_p99), nats(d.kld_p999),
+                     percent(d.top1.estimate, 2), percent(d.rms_dp, 2),
+                     fmt::format("{:+.4f}", c->nll.estimate), wins});
+    }
+    if (table.empty()) return;
+    title("What quantization cost (yardstick B: each file against its own parent)");
+    out_ += table.render(style_);
+  }
+
+  void kv_costs() {
+    TextTable table;
+    table.add_column("file", Align::left);
+    table.add_column("KV cache", Align::left);
+    table.add_column("verdict", Align::left);
+    for (const char* name : {"points of right answers", "answer NLL", "mean KLD", "same top"})
+      table.add_column(name, Align::right);
+    for (const Comparison& c : report_.comparisons) {
+      if (c.table != Table::kv) continue;
+      table.add_row({row(c.row).name,
+                     fmt::format("{} for {}", type_name(row(c.row).kv), type_name(row(c.reference).kv)),
+                     verdict_cell(&c), signed_points(c.accuracy), signed_nats(c.answer_nll),
+                     nats(c.divergence->kld_mean.estimate), percent(c.divergence->top1.estimate, 2)});
+    }
+    if (table.empty()) return;
+    title("What the KV cache's type costs (each file against itself)");
+    out_ += table.render(style_);
+  }
+
+  void categories() {
+    const auto& names = report_.rows[static_cast<size_t>(report_.reference)].categories;
+    if (names.empty()) return;
+    TextTable table;
+    table.add_column("right answers, %", Align::left);
+    for (const CategoryScore& c : names) table.add_column(c.category, Align::right);
+    for (int r = 0; r < n_rows(); ++r) {
+      if (!is_first_kv(r) || row(r).precision != report_.rows.front().precision) continue;
+      std::vector<Cell> cells{label(report_, r)};
+      const Comparison* c = of(Table::truth, r);
+      for (size_t i = 0; i < names.size(); ++i) {
+        const Verdict v = c == nullptr ? Verdict::tie : c->categories[i].judgement.verdict;
+        const char* mark = v == Verdict::worse ? "▼" : v == Verdict::better ? "▲" : " ";
+        cells.push_back({fmt::format("{:.1f}{}", 100 * row(r).categories[i].accuracy.estimate, mark),
+                         v == Verdict::worse    ? "31"
+                         : v == Verdict::better ? "32"
+                                                : ""});
+      }
+      table.add_row(std::move(cells));
+    }
+    title("By category (▲▼: better or worse than the reference, Holm-adjusted)");
+    out_ += table.render(style_);
+  }
+
+  void warnings() {
+    if (report_.warnings.empty()) return;
+    title("Mind");
+    for (const Warning& w : report_.warnings) paragraph(w.message);
+  }
+
+  void footer() {
+    out_ += "\n";
+    note(fmt::format("suite {} ({}), {}, {} threads, {:.1f} s", report_.suite_name, report_.suite_hash,
+                     report_.machine, report_.n_threads, report_.seconds));
+  }
+
+  const EvalReport& report_;
+  const Style& style_;
+  int width_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string render_text(const EvalReport& report, const Style& style, int width) {
+  return Writer(report, style, width).write();
+}
+
+std::string render_text(const PerplexityReport& report) {
+  std::string out =
+      fmt::format("{} chunks, {} scored tokens\nperplexity        {:.4f} ± {:.4f}\n", report.n_chunks,
+                  report.n_tokens, report.perplexity.value, report.perplexity.error);
+  if (!report.divergence) return out;
+  const DivergenceSummary& d = *report.divergence;
+  out += fmt::format("of the reference  {:.4f} ± {:.4f}\n", report.reference_perplexity->value,
+                     report.reference_perplexity->error);
+  out += fmt::format("ln(ratio)         {:.6f} ± {:.6f}\n", d.log_ratio.value, d.log_ratio.error);
+  out += fmt::format(
+      "KL divergence     {:.6f} ± {:.6f}  (median {:.6f}, 99 % {:.6f}, 99.9 % {:.6f}, max {:.6f})\n",
+      d.kld.value, d.kld.error, d.kld_median, d.kld_p99, d.kld_p999, d.kld_max);
+  out += fmt::format("RMS Δp            {:.3f} ± {:.3f} %\n", 100 * d.rms_dp.value, 100 * d.rms_dp.error);
+  out += fmt::format("same top          {:.3f} ± {:.3f} %\n", 100 * d.top1.value, 100 * d.top1.error);
+  return out;
+}
+
+}  // namespace carat

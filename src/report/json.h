@@ -1,0 +1,14 @@
+// Reports as JSON. Keys are named after the columns of the tables.
+#pragma once
+
+#include <string>
+
+#include "eval/eval_report.h"
+#include "eval/perplexity.h"
+
+namespace carat {
+
+std::string to_json(const EvalReport& report);
+std::string to_json(const PerplexityReport& report);
+
+}  // namespace carat
