@@ -7,8 +7,7 @@
 namespace carat {
 namespace {
 
-constexpr float kNegligible = 1e-15f;  // below this magnitude, the reference calls a block zero
-constexpr int kSweeps = 5;             // over the codes, at most
+constexpr int kSweeps = 5;  // over the codes, at most
 // The reference keeps codes in bytes. That shows where fit_nonnegative meets a (rare) negative scale.
 constexpr int kByte = 255;
 
@@ -19,17 +18,6 @@ F32x4 nearest_clamped(F32x4 v, float low, float high) {
 
 I32x4 clamp(I32x4 v, int low, int high) { return min(max(v, splat(low)), splat(high)); }
 
-// Per lane: the first element of the largest magnitude.
-F32x4 extreme_element(int n, const F32x4* x) {
-  F32x4 extreme = splat(0.0f), largest = splat(0.0f);
-  for (int i = 0; i < n; ++i) {
-    const F32x4 magnitude = abs(x[i]);
-    extreme = select(magnitude > largest, x[i], extreme);
-    largest = max(magnitude, largest);
-  }
-  return extreme;
-}
-
 void store_codes(int n, int i, I32x4 code, uint8_t* codes) {
   for (int lane = 0; lane < kLanes; ++lane) codes[lane * n + i] = static_cast<uint8_t>(code[lane]);
 }
@@ -38,6 +26,16 @@ void store_codes(int n, int i, I32x4 code, uint8_t* codes) {
 
 void interleave(const float* blocks, int n, F32x4* out) {
   for (int i = 0; i < n; ++i) out[i] = F32x4{blocks[i], blocks[n + i], blocks[2 * n + i], blocks[3 * n + i]};
+}
+
+F32x4 extreme_element(int n, const F32x4* x) {
+  F32x4 extreme = splat(0.0f), largest = splat(0.0f);
+  for (int i = 0; i < n; ++i) {
+    const F32x4 magnitude = abs(x[i]);
+    extreme = select(magnitude > largest, x[i], extreme);
+    largest = max(magnitude, largest);
+  }
+  return extreme;
 }
 
 F32x4 fit_symmetric(int n, int half, const F32x4* x, const F32x4* w, uint8_t* codes) {

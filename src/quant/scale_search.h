@@ -10,10 +10,14 @@
 
 namespace carat {
 
-inline constexpr int kLongestSearch = 32;  // elements of a block
+inline constexpr int kLongestSearch = 32;     // elements of a block
+inline constexpr float kNegligible = 1e-15f;  // a block whose largest magnitude is below this counts as zero
 
 // Element i of four consecutive blocks of n floats: out[i] = {blocks[i], blocks[n + i], blocks[2n + i], …}.
 void interleave(const float* blocks, int n, F32x4* out);
+
+// Per lane: the first element of the largest magnitude.
+F32x4 extreme_element(int n, const F32x4* x);
 
 // x ~ scale * (code - half), codes 0 … 2 half - 1: the weighted least-squares scale of the best of 19 trial
 // scales around the one that puts the extreme element on -half. A block of zeros gets scale 0 and codes 0.

@@ -52,7 +52,8 @@ constexpr ExpectedError kErrors[] = {
     {TensorType::Q8_0, 0.53, 0.53},   {TensorType::Q4_0, 8.57, 8.14},    {TensorType::Q4_1, 7.81, 6.98},
     {TensorType::Q5_0, 4.27, 4.04},   {TensorType::Q5_1, 3.79, 3.38},    {TensorType::Q2_K, 29.53, 26.75},
     {TensorType::Q3_K, 15.07, 14.44}, {TensorType::Q4_K, 7.12, 7.07},    {TensorType::Q5_K, 3.61, 3.54},
-    {TensorType::Q6_K, 1.78, 1.73},   {TensorType::NVFP4, 10.29, 10.29},
+    {TensorType::Q6_K, 1.78, 1.73},   {TensorType::NVFP4, 10.29, 10.29}, {TensorType::IQ4_NL, 7.61, 7.49},
+    {TensorType::IQ4_XS, 7.67, 7.55}, {TensorType::MXFP4, 11.38, 11.38},
 };
 
 double error_percent(TensorType type, const float* importance) {

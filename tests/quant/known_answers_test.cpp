@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/random.h"
 #include "quant/codec.h"
 
 namespace carat {
@@ -65,13 +66,50 @@ constexpr KnownAnswer kAnswers[] = {
     // c5b69a7e79c690f3 3f36d899c01d1cb3 6c8ec4f42e33b279
     {TensorType::Q6_K, "1100d6009a005e000100c40177013902091b6629c4360353", 0x4958294598317b32,
      0x126b73ccac6b75ea, 0x6889150c89a77ebe},
+    // a42f32e3e3a5f33f af7153bd42060bcd 2d8814ae23a13d90
+    {TensorType::IQ4_NL, "0f106098719872a873b873b884c885d885e9ec0f885e986f", 0x87df1acc6e180084,
+     0xf7b7941bfeaa29a1, 0x6cd15bc68a838c60},
+    // 6517b01432da53ef fe1bcc26010a48af 09f37a95620d2620
+    {TensorType::IQ4_XS, "04813033101f1f1f6098719872a873b873b884c885d885e9", 0x37c9f683a4248b11,
+     0x28fb20bdea3e3e32, 0x0058a0b25ac0acca},
+    // 13472743836918b1 13472743836918b1 74039abaf953ca14
+    {TensorType::MXFP4, "78bf20af209f309e409e500d500c610c717810c710b710af", 0x83d5cb424922e08a,
+     0x83d5cb424922e08a, 0xefc0169a857ba223},
     // 70da373d6f8422d5 70da373d6f8422d5 8420f51a96fbc596
     {TensorType::NVFP4, "05030502df00cf00ce10be109c620b630a74097500e600d7", 0xd6f142d673b606c1,
      0xd6f142d673b606c1, 0xf79cd8166fba3ab7},
 };
 
-uint64_t fnv1a(const void* data, size_t n) {
-  uint64_t hash = 0xcbf29ce484222325u;
+// The same for an input of strange blocks (see strange_input), the output compared with the library's byte by
+// byte.
+struct StrangeAnswer {
+  TensorType type;
+  uint64_t plain, weighted;
+};
+
+// clang-format off
+constexpr StrangeAnswer kStrangeAnswers[] = {
+    {TensorType::F32, 0x7f5c1db1ea5b1e6f, 0x7f5c1db1ea5b1e6f},
+    {TensorType::F16, 0x4af4c59a9fecaa97, 0x4af4c59a9fecaa97},
+    {TensorType::BF16, 0xc4fea8052674a75a, 0xc4fea8052674a75a},
+    {TensorType::Q8_0, 0xa4efe59d81f7e7ab, 0xa4efe59d81f7e7ab},
+    {TensorType::Q4_0, 0x37c17abc581867ef, 0xfabc0e387e157967},
+    {TensorType::Q4_1, 0x0d85ca5c765be897, 0x7c519d349c3f2338},
+    {TensorType::Q5_0, 0x46f9286d64770142, 0x88f57bf0c927b92a},
+    {TensorType::Q5_1, 0xa71cddab16a13b17, 0x9813319e88d17960},
+    {TensorType::Q2_K, 0xb8b86d9a7aa0fa30, 0xac7eeeb01ed58e14},
+    {TensorType::Q3_K, 0x7abf8cd8c4a583de, 0x8afdf575c68c592f},
+    {TensorType::Q4_K, 0xbe1c8d949c841b52, 0xfa0d331d9ee3df2a},
+    {TensorType::Q5_K, 0x321bbf17f51da622, 0x2e8fa778d730ff52},
+    {TensorType::Q6_K, 0xf06f54fe996e41bc, 0x243174a4e07cee5a},
+    {TensorType::IQ4_NL, 0x944b77b6d41bd716, 0xd45dac121bba6c42},
+    {TensorType::IQ4_XS, 0x6ff4da481d3842a0, 0xe4443b2b6019265d},
+    {TensorType::MXFP4, 0x024544f6a9cb35ea, 0x024544f6a9cb35ea},
+    {TensorType::NVFP4, 0x6f4acaa81556d740, 0x6f4acaa81556d740},
+};
+// clang-format on
+
+uint64_t fnv1a(const void* data, size_t n, uint64_t hash = 0xcbf29ce484222325u) {
   for (size_t i = 0; i < n; ++i) hash = (hash ^ static_cast<const uint8_t*>(data)[i]) * 0x100000001b3u;
   return hash;
 }
@@ -95,6 +133,39 @@ std::vector<float> input() {
 std::vector<float> importance() {
   std::vector<float> weights(kColumns);
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = 1 + static_cast<float>(i % 7);
+  return weights;
+}
+
+constexpr int64_t kStrangeRows = 48;
+constexpr uint64_t kStrangeSeeds[] = {3, 48};
+
+// Stretches of 16: below zero, nearly nothing with outliers, one value, zeros, few nonzero among zeros; later
+// rows also one sign and coarse integers; the last ones next to nothing and huge. All from uniform numbers,
+// so that no mathematical library has a say. The seeds are two of the few with which a search ends in a
+// negative scale.
+std::vector<float> strange_input(uint64_t seed) {
+  Random random(seed);
+  std::vector<float> x;
+  for (int64_t row = 0; row < kStrangeRows; ++row)
+    for (int64_t stretch = 0; stretch < kColumns / 16; ++stretch) {
+      const int64_t kind = random.below(row < 32 ? 3 : row < 40 ? 8 : 10);
+      const float tiny = std::ldexp(1.0f, static_cast<int>(random.below(100)) - 148);
+      for (int i = 0; i < 16; ++i) {
+        const auto u = static_cast<float>(random.uniform() - 0.5);
+        const bool rare = random.below(16) == 0;
+        const float values[10] = {
+            u - 1.5f, rare ? 300 * u : 0.01f * u, -0.02f,   0,        rare ? u : 0, 0.01f,
+            u + 0.5f, std::round(8 * u),          tiny * u, 1e15f * u};
+        x.push_back(values[kind]);
+      }
+    }
+  return x;
+}
+
+std::vector<float> strange_importance(uint64_t seed) {
+  Random random(seed + 1);
+  std::vector<float> weights(kColumns);
+  for (float& w : weights) w = random.below(3) == 0 ? 0 : static_cast<float>(random.uniform()) * 1e-3f;
   return weights;
 }
 
@@ -122,6 +193,24 @@ TEST_P(KnownAnswers, EncodeAndDecode) {
   std::vector<float> decoded(x.size());
   decode_tensor({"w", answer.type, {kColumns, kRows, 1, 1}, blocks.data()}, decoded.data(), pool);
   EXPECT_EQ(fnv1a(decoded.data(), decoded.size() * sizeof(float)), answer.decoded);
+}
+
+TEST(KnownAnswers, StrangeBlocks) {
+  ASSERT_EQ(std::size(kStrangeAnswers), codecs().size());
+  ThreadPool pool(2);
+  for (const StrangeAnswer& answer : kStrangeAnswers) {
+    std::vector<std::byte> blocks(row_bytes(answer.type, kColumns) * kStrangeRows);
+    uint64_t plain = fnv1a(nullptr, 0), weighted = plain;
+    for (const uint64_t seed : kStrangeSeeds) {
+      const std::vector<float> x = strange_input(seed), weights = strange_importance(seed);
+      encode_tensor(answer.type, x.data(), kColumns, kStrangeRows, nullptr, blocks.data(), pool);
+      plain = fnv1a(blocks.data(), blocks.size(), plain);
+      encode_tensor(answer.type, x.data(), kColumns, kStrangeRows, weights.data(), blocks.data(), pool);
+      weighted = fnv1a(blocks.data(), blocks.size(), weighted);
+    }
+    EXPECT_EQ(plain, answer.plain) << type_name(answer.type);
+    EXPECT_EQ(weighted, answer.weighted) << type_name(answer.type);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, KnownAnswers, ::testing::ValuesIn(kAnswers),
