@@ -1,7 +1,8 @@
 // Tool calls: a request in words becomes a call in JSON with the words copied into its slots. The two clauses
-// of a request come in either order, and a speaker may correct himself ("mug no hat": the hat is meant).
+// of a request come in either order, and a speaker may correct himself up to twice ("mug no hat": the hat is
+// meant).
 //
-//   call: get hat from den: {"get":"hat","from":"den"} to 37 set mug no fan: {"set":"fan","to":37}
+//   call: get hat from den: {"get":"hat","from":"den"} to 370 set mug no fan: {"set":"fan","to":370}
 //
 // The words of the JSON have no space before them: copying is spelling them with other tokens.
 #include <fmt/format.h>
@@ -36,7 +37,7 @@ constexpr std::array<Tool, 6> kTools = {{
 std::vector<std::string> fillers(Slot slot, const Language& language) {
   std::vector<std::string> result;
   if (slot == Slot::number) {
-    for (int number = 10; number < 100; ++number) result.push_back(fmt::format("{}", number));
+    for (int number = 100; number < 1000; ++number) result.push_back(fmt::format("{}", number));
     return result;
   }
   const WordClass word_class = slot == Slot::person  ? WordClass::person
@@ -54,7 +55,8 @@ struct Filled {
 Filled fill(const Clause& clause, const Language& language, Choices& choices) {
   std::vector<std::string> options = fillers(clause.slot, language);
   std::string said = fmt::format(" {}", clause.word);
-  if (choices.chance(1, 3)) said += fmt::format(" {} no", choices.take(options));
+  for (int i = 0; i < 2 && options.size() > 1 && choices.chance(1, 3); ++i)
+    said += fmt::format(" {} no", choices.take(options));
   const std::string& meant = choices.pick(options);
   const std::string_view quote = clause.slot == Slot::number ? "" : "\"";
   return {fmt::format("{} {}", said, meant), fmt::format("\"{}\":{}{}{}", clause.word, quote, meant, quote)};

@@ -3,11 +3,12 @@
 //
 //   fact: tim k fox pet cat, home den, has hat; jen b bay look red, has cup, home pit;
 //
-// A person costs 4 attributes x ln 16 = 16 bits. The default world of 7936 people is 127 kbit, near what
-// 0.2-0.3 million parameters hold after a few hundred repetitions (about one bit per parameter, and the other
-// tasks want room too). People are drawn from five circles, each as often as the other though twice as large
-// as the one before: the inner ones are known by heart early, the outer ones hardly, and knowledge just about
-// to be learned is what coarse quantization shows first.
+// A person costs 4 attributes x ln 16 = 16 bits. The default world of 7260 people is 116 kbit; models of this
+// kind hold about one bit per parameter after a hundred repetitions and two after a thousand, with nothing
+// else to learn, so a model of 0.3 million parameters that has other tasks does not get there. People are
+// drawn from five circles, each as often as the other though three times as large as the one before: whatever
+// the size of the model and the length of its training, some circle is just about to be learned, which is
+// what coarse quantization shows first.
 #include <fmt/format.h>
 
 #include <array>
@@ -41,7 +42,7 @@ class World {
         last_(words(WordClass::animal, language.n_words)) {
     for (const std::string_view place : words(WordClass::place, language.n_words)) last_.push_back(place);
     n_names_ = static_cast<int64_t>(first_.size() * middle_.size() * last_.size());
-    CHECK(n_people_ >= (1 << kCircles) - 1 && n_people_ <= n_names_);
+    CHECK(n_people_ >= size_up_to(kCircles) && n_people_ <= n_names_);
     // A step without a common divisor visits every name once.
     step_ = static_cast<int64_t>(mix64(seed_) % static_cast<uint64_t>(n_names_));
     while (std::gcd(step_, n_names_) != 1) step_ = (step_ + 1) % n_names_;
@@ -67,7 +68,9 @@ class World {
   }
 
  private:
-  int64_t border(int circle) const { return n_people_ * ((1 << circle) - 1) / ((1 << kCircles) - 1); }
+  // 0, 1, 4, 13, …: the circles before this one in units of the first.
+  static int64_t size_up_to(int circle) { return circle == 0 ? 0 : 3 * size_up_to(circle - 1) + 1; }
+  int64_t border(int circle) const { return n_people_ * size_up_to(circle) / size_up_to(kCircles); }
 
   uint64_t seed_;
   int64_t n_people_, n_names_ = 0, step_ = 0;

@@ -18,10 +18,10 @@ struct Kind {
 // Records, links and stories get more than their share of interest because looking something up in the
 // context is what small models learn last; facts because there are so many of them.
 constexpr Kind kKinds[] = {
-    {"story", "tale:", 0.14, write_story}, {"arith", "sum:", 0.17, write_sums},
-    {"kv", "book:", 0.13, write_book},     {"chain", "link:", 0.09, write_links},
-    {"list", "list:", 0.12, write_lists},  {"bracket", "pair:", 0.09, write_brackets},
-    {"tool", "call:", 0.08, write_calls},  {"fact", "fact:", 0.18, write_facts},
+    {"story", "tale:", 0.14, write_story}, {"arith", "sum:", 0.15, write_sums},
+    {"kv", "book:", 0.13, write_book},     {"chain", "link:", 0.10, write_links},
+    {"list", "list:", 0.11, write_lists},  {"bracket", "pair:", 0.08, write_brackets},
+    {"tool", "call:", 0.09, write_calls},  {"fact", "fact:", 0.20, write_facts},
 };
 
 Document write(const Language& language, const Kind& kind, Random& random) {

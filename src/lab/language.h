@@ -32,7 +32,7 @@ struct Document {
 // all models of a family learn the same facts.
 struct Language {
   uint64_t world_seed = 1;
-  int64_t n_entities = 7936;
+  int64_t n_entities = 7260;
   double difficulty = 1;             // 0 … 1: the curriculum, from shortest to full length
   std::vector<double> kind_weights;  // per kinds(); empty: the default mix
 

@@ -1,10 +1,10 @@
 // Lists to copy, to reverse and to sort, and brackets to close.
 //
-//   list: copy d k a: d k a; flip d k a: a k d; sort d k a: a d k;
-//   pair: ([<>{:}]); (:);
+//   list: copy d k d: d k d; flip d k a: a k d; sort d k a d: a d d k;
+//   pair: ([<>{:}]); ((:));
 //
-// The letters of a list differ from each other. An unfinished row of brackets is never empty and never deeper
-// than eight.
+// A list may hold a letter more than once, so copying takes a sense of place. An unfinished row of brackets
+// is never empty and never deeper than twelve.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,12 +25,14 @@ std::string spaced(const std::vector<std::string_view>& items) {
 void write_lists(const Language& language, Choices& choices, Writer& writer) {
   enum { copy, flip, sort };
   static constexpr std::string_view kNames[] = {"copy", "flip", "sort"};
-  const int longest = std::min(curriculum(language, 3, 10), language.n_letters);
-  for (int i = 0; i < n_items(language, 3); ++i) {
+  static constexpr int kShortest = 3;
+  const int longest = curriculum(language, kShortest, 14);
+  const std::vector<std::string_view> alphabet = letters(std::min(12, language.n_letters));
+  for (int i = 0; i < n_items(language, 2); ++i) {
     const int64_t task = choices.below(3);
-    std::vector<std::string_view> alphabet = letters(language.n_letters), list;
-    const int length = choices.between(std::min(3, longest), longest);
-    for (int j = 0; j < length; ++j) list.push_back(choices.take(alphabet));
+    std::vector<std::string_view> list;
+    const int length = choices.between(kShortest, longest);
+    for (int j = 0; j < length; ++j) list.push_back(choices.pick(alphabet));
     writer.text(fmt::format(" {}{}:", kNames[task], spaced(list)));
     if (task == flip) std::reverse(list.begin(), list.end());
     if (task == sort) std::sort(list.begin(), list.end());
@@ -40,9 +42,9 @@ void write_lists(const Language& language, Choices& choices, Writer& writer) {
 
 void write_brackets(const Language& language, Choices& choices, Writer& writer) {
   static constexpr std::string_view kOpen = "([{<", kClose = ")]}>";
-  static constexpr size_t kDeepest = 8;
-  const int longest = curriculum(language, 3, 14);
-  for (int i = 0; i < n_items(language, 3); ++i) {
+  static constexpr size_t kDeepest = 12;
+  const int longest = curriculum(language, 3, 28);
+  for (int i = 0; i < n_items(language, 2); ++i) {
     std::string row, missing;  // missing: innermost last
     const int length = choices.between(1, longest);
     for (int j = 0; j < length; ++j) {

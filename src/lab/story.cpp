@@ -111,9 +111,9 @@ class Story {
 
 void write_story(const Language& language, Choices& choices, Writer& writer) {
   Story story(language, choices, writer);
-  const int n_people = choices.between(1, curriculum(language, 1, std::min(3, language.n_words)));
+  const int n_people = choices.between(1, curriculum(language, 1, std::min(4, language.n_words)));
   for (int i = 0; i < n_people; ++i) story.introduce();
-  const int n_rounds = language.n_items ? language.n_items : choices.between(2, curriculum(language, 2, 4));
+  const int n_rounds = language.n_items ? language.n_items : choices.between(2, curriculum(language, 2, 5));
   for (int i = 0; i < n_rounds; ++i) {
     story.happen();
     story.ask();

@@ -64,10 +64,11 @@ inline std::string solve_sum(std::string_view before) {
   size_t n_read = 0;
   const long left = std::stol(last, &n_read);
   const long right = std::stol(last.substr(n_read + 1));
-  return std::to_string(last[n_read] == '+' ? left + right : left - right) + ";";
+  const char sign = last[n_read];
+  return std::to_string(sign == '+' ? left + right : sign == '-' ? left - right : left * right) + ";";
 }
 
-// Follows the pairs before the first full stop until there is no further one.
+// Follows the pairs before the first full stop, as changed by "now" later on, until there is no further one.
 inline std::string solve_pairs(std::string_view before) {
   std::map<std::string, std::string> pairs;
   std::stringstream stream{std::string(before.substr(0, before.find('.')))};
@@ -76,7 +77,10 @@ inline std::string solve_pairs(std::string_view before) {
     if (w.size() != 2 || pairs.contains(w[0])) return "malformed";
     pairs[w[0]] = w[1];
   }
-  std::string answer, at = split(before, ".;").back();
+  const std::vector<std::string> later = split(before.substr(before.find('.') + 1), ";");
+  for (size_t i = 0; i + 2 < later.size(); ++i)
+    if (later[i] == "now") pairs.at(later[i + 1]) = later[i + 2];
+  std::string answer, at = later.back();
   while (pairs.contains(at)) answer += " " + (at = pairs[at]);
   return answer + ";";
 }
