@@ -250,7 +250,9 @@ void Assembler::recoveries() {
   const ReportRow& reference = report_.rows[static_cast<size_t>(plan_.reference)];
   for (int r = 0; r < n_rows(); ++r) {
     const ReportRow& row = report_.rows[static_cast<size_t>(r)];
-    if (row.family != Family::qat || row.is_parent || row.precision != reference.precision) continue;
+    if (row.family != Family::qat || row.is_parent || row.precision != reference.precision ||
+        row.kv != reference.kv)
+      continue;
     recover(r, find_row(Family::control, true, row, row.seed),
             find_row(Family::control, false, row, row.seed),
             find_row(Family::original, true, row, reference.seed),

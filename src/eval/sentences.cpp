@@ -172,10 +172,14 @@ std::string sentence_of(const EvalReport& report, const Recommendation& recommen
   text += ".";
   if (recommendation.tied.size() > 1) {
     std::string others;
-    for (const int other : recommendation.tied)
-      if (other != recommendation.row) others += (others.empty() ? "" : ", ") + label(report, other);
+    bool is_fastest = row.decode_tok_s > 0;
+    for (const int other : recommendation.tied) {
+      if (other == recommendation.row) continue;
+      others += (others.empty() ? "" : ", ") + label(report, other);
+      is_fastest = is_fastest && row.decode_tok_s > row_of(report, other).decode_tok_s;
+    }
     text += fmt::format(" In quality it cannot be told from {}; of these it is the {}.", others,
-                        row.decode_tok_s > 0 ? "fastest" : "smallest");
+                        is_fastest ? "fastest" : "smallest among the fastest");
   } else if (recommendation.fitting.size() > 1) {
     text += " It answers best of all that fit.";
   }

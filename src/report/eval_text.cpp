@@ -51,6 +51,10 @@ class Writer {
   const ReportRow& row(int r) const { return report_.rows[static_cast<size_t>(r)]; }
   int n_rows() const { return static_cast<int>(report_.rows.size()); }
   bool is_first_kv(int r) const { return row(r).kv == report_.rows.front().kv; }
+  // The original parent, with whichever KV type.
+  bool is_reference(int r) const {
+    return row(r).file == row(report_.reference).file && row(r).precision == report_.rows.front().precision;
+  }
   bool has_answers() const { return report_.n_answers > 0; }
 
   void title(std::string_view text) { out_ += fmt::format("\n{}\n\n", style_.paint(text, "1")); }
@@ -91,7 +95,7 @@ class Writer {
                               format_bytes(file.memory_bytes), speed(file)};
       if (has_answers()) cells.push_back(plus_minus(file.accuracy));
       cells.push_back(nats(has_answers() ? file.answer_nll.estimate : file.nll.estimate));
-      cells.push_back(r == report_.reference ? Cell("reference") : verdict_cell(of(Table::truth, r)));
+      cells.push_back(is_reference(r) ? Cell("reference") : verdict_cell(of(Table::truth, r)));
       const Comparison* twin = of(Table::noise, r);
       cells.push_back(twin != nullptr ? Cell("engine: " + verdict_word(twin))
                                       : verdict_cell(of(Table::own_parent, r)));
@@ -108,13 +112,14 @@ class Writer {
   void sentences() {
     title("In plain words");
     if (report_.recommendation) paragraph(report_.recommendation->sentence);
-    for (const Comparison& c : report_.comparisons)
-      if (c.table == Table::parents && is_first_kv(c.row)) paragraph(c.sentence);
-    int n_headlines = 0;
-    for (const Comparison& c : report_.comparisons)
-      if (c.table == Table::headline && is_first_kv(c.row) && ++n_headlines <= 12) paragraph(c.sentence);
+    for (const Table table : {Table::headline, Table::parents}) {
+      int n = 0;
+      for (const Comparison& c : report_.comparisons)
+        if (c.table == table && is_first_kv(c.row) && ++n <= 12) paragraph(c.sentence);
+    }
     for (const Recovery& r : report_.recoveries)
-      if (is_first_kv(r.qat)) paragraph(sentence_of(report_, r));
+      if (is_first_kv(r.qat) && r.metric == (has_answers() ? "answer_nll" : "nll"))
+        paragraph(sentence_of(report_, r));
     for (const Comparison& c : report_.comparisons)
       if (c.table == Table::noise) paragraph("Noise floor: " + c.sentence);
   }
