@@ -84,9 +84,9 @@ struct Vocabulary {
 
 Vocabulary start(std::string_view text) {
   Vocabulary vocabulary;
-  for (const std::string_view name : {"<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<|turn>", "<turn|>"})
+  for (const std::string_view name :
+       {"<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<|turn>", "<turn|>", "<|tool_response>"})
     vocabulary.add(std::string(name), name == "<unk>" ? TokenKind::unknown : TokenKind::control);
-  vocabulary.add("<|tool_response>", TokenKind::user_defined);
   for (int byte = 0; byte < 256; ++byte) vocabulary.add(fmt::format("<0x{:02X}>", byte), TokenKind::byte);
   for (const char c : std::set<char>(text.begin(), text.end())) {
     CHECK(static_cast<unsigned char>(c) < 0x80);
