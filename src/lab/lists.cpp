@@ -4,7 +4,7 @@
 //   pair: ([<>{:}]); ((:));
 //
 // A list may hold a letter more than once, so copying takes a sense of place. An unfinished row of brackets
-// is never empty and never deeper than twelve.
+// is never empty and never deeper than sixteen.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -26,7 +26,7 @@ void write_lists(const Language& language, Choices& choices, Writer& writer) {
   enum { copy, flip, sort };
   static constexpr std::string_view kNames[] = {"copy", "flip", "sort"};
   static constexpr int kShortest = 3;
-  const int longest = curriculum(language, kShortest, 14);
+  const int longest = curriculum(language, kShortest, 18);
   const std::vector<std::string_view> alphabet = letters(std::min(12, language.n_letters));
   for (int i = 0; i < n_items(language, 2); ++i) {
     const int64_t task = choices.below(3);
@@ -42,8 +42,8 @@ void write_lists(const Language& language, Choices& choices, Writer& writer) {
 
 void write_brackets(const Language& language, Choices& choices, Writer& writer) {
   static constexpr std::string_view kOpen = "([{<", kClose = ")]}>";
-  static constexpr size_t kDeepest = 12;
-  const int longest = curriculum(language, 3, 28);
+  static constexpr size_t kDeepest = 16;
+  const int longest = curriculum(language, 3, 36);
   for (int i = 0; i < n_items(language, 2); ++i) {
     std::string row, missing;  // missing: innermost last
     const int length = choices.between(1, longest);

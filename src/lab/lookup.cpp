@@ -1,11 +1,13 @@
-// Looking things up in the context. A book lists pairs, and then names come back and their values follow, of
-// which some are changed in between; in links a letter may stand for another letter, and the answer walks
-// until it finds a word.
+// Looking things up in the context. A book lists names of two words and their values; then names come back
+// and their values follow, of which some are changed in between. In links a letter may stand for another
+// letter: the answer walks until it finds a word, or, after "end", is that word at once.
 //
-//   book: cat red, dog hot, pig sad. dog hot; now cat wet; cat wet; dog hot;
-//   link: a red, b a, c b, d hot. c b a red; d hot;
+//   book: cat a red, dog b hot, cat b sad. cat b sad; now cat a wet; cat a wet; dog b hot;
+//   link: a red, b a, c b, d hot. c b a red; end b red; d hot;
 //
 // A name stands right before its value each time, the simplest form in which a network can learn to look up.
+// Names share their words, so half a name is not enough; and a hop that is not written down takes layers of
+// its own.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,19 +17,24 @@
 namespace carat::lab {
 
 void write_book(const Language& language, Choices& choices, Writer& writer) {
-  std::vector<std::string_view> names = words(WordClass::animal, language.n_words);
+  std::vector<std::string> names;
+  for (const std::string_view animal : words(WordClass::animal, std::min(6, language.n_words)))
+    for (const std::string_view letter : letters(std::min(6, language.n_letters)))
+      names.push_back(fmt::format("{} {}", animal, letter));
   const std::vector<std::string_view> values = words(WordClass::look, language.n_words);
   struct Entry {
-    std::string_view name, value;
+    std::string name;
+    std::string_view value;
   };
   std::vector<Entry> book;
-  const int n_entries = choices.between(1, std::min(curriculum(language, 1, 12), language.n_words));
+  const int n_entries =
+      choices.between(1, std::min(curriculum(language, 1, 12), static_cast<int>(names.size())));
   for (int i = 0; i < n_entries; ++i) {
-    const std::string_view name = choices.take(names);
+    const std::string name = choices.take(names);
     book.push_back({name, choices.pick(values)});
     writer.text(fmt::format(" {} {}{}", name, book.back().value, i + 1 < n_entries ? ',' : '.'));
   }
-  for (int i = 0; i < n_items(language, 6); ++i) {
+  for (int i = 0; i < n_items(language, 5); ++i) {
     if (values.size() > 1 && choices.chance(1, 3)) {
       Entry& changed = book[static_cast<size_t>(choices.below(n_entries))];
       std::vector<std::string_view> others = values;
@@ -77,7 +84,9 @@ void write_links(const Language& language, Choices& choices, Writer& writer) {
   }
   for (int i = 0; i < n_items(language, 5); ++i) {
     const Link& link = choices.pick(links);
-    writer.text(fmt::format(" {}", link.name)).answer(fmt::format("{};", link.way));
+    const bool only_end = choices.chance(1, 2);
+    writer.text(fmt::format("{} {}", only_end ? " end" : "", link.name));
+    writer.answer(fmt::format("{};", only_end ? link.way.substr(link.way.rfind(' ')) : link.way));
   }
 }
 

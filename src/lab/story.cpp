@@ -1,10 +1,9 @@
 // Stories: people move, get things and give them away; after each event a question whose answer is in the
 // text.
 //
-//   tale: tim is at den. kim is at bay. kim gets hat. who has hat? kim. tim goes to pub. where is hat? kim
-//   bay.
+//   tale: tim is at den. kim is at bay. kim gets hat. who has hat? kim. tim goes to pub. where is hat? bay.
 //
-// The last question takes two look-ups (who has it, where is she), and its answer shows both.
+// The last question takes two look-ups: who has it, and where is she.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -70,8 +69,7 @@ class Story {
     if (question == who)
       writer_.text(fmt::format(" who has {}?", thing.name)).answer(fmt::format(" {}.", owner.name));
     else
-      writer_.text(fmt::format(" where is {}?", thing.name))
-          .answer(fmt::format(" {} {}.", owner.name, owner.place));
+      writer_.text(fmt::format(" where is {}?", thing.name)).answer(fmt::format(" {}.", owner.place));
   }
 
  private:

@@ -13,9 +13,9 @@ namespace carat::lab {
 // Concatenated documents of `language`, as they stand in a training row.
 std::string sample_text(const Language& language, uint64_t seed, int n_documents);
 
-// Sets all tokenizer.ggml.* keys. Ids: 0 … 4 <pad> <eos> <bos> <unk> <mask>, the turn and tool tokens, 256 bytes, the
-// text's characters in code order, the merged tokens in the order of their merges; <unused…> up to n_vocab,
-// which must have room for all but the merges.
+// Sets all tokenizer.ggml.* keys. Ids: 0 … 4 <pad> <eos> <bos> <unk> <mask>, the turn and tool tokens, 256
+// bytes, the text's characters in code order, the merged tokens in the order of their merges; <unused…> up to
+// n_vocab, which must have room for all but the merges.
 //
 // A merge joins letters, or a space and the letters after it. Digits, signs and newlines stay single, so no
 // token crosses two words, and text may be cut before a space, before and after a sign, digit or newline

@@ -56,7 +56,7 @@ inline std::string solve_story(std::string_view before) {
   if (question.empty()) return "no question";
   if (question[0] == "who") return " " + owner.at(question[2]) + ".";
   if (place.contains(question[2])) return " " + place.at(question[2]) + ".";
-  return " " + owner.at(question[2]) + " " + place.at(owner.at(question[2])) + ".";
+  return " " + place.at(owner.at(question[2])) + ".";
 }
 
 inline std::string solve_sum(std::string_view before) {
@@ -68,20 +68,29 @@ inline std::string solve_sum(std::string_view before) {
   return std::to_string(sign == '+' ? left + right : sign == '-' ? left - right : left * right) + ";";
 }
 
-// Follows the pairs before the first full stop, as changed by "now" later on, until there is no further one.
+// A pair is a name and its value, the last word. The pairs before the first full stop, and those after it
+// that begin with "now", say what stands for what; the question after the last semicolon is followed until
+// nothing stands for it, and with "end" only the last stop counts.
 inline std::string solve_pairs(std::string_view before) {
   std::map<std::string, std::string> pairs;
-  std::stringstream stream{std::string(before.substr(0, before.find('.')))};
-  for (std::string pair; std::getline(stream, pair, ',');) {
-    const std::vector<std::string> w = split(pair, "");
-    if (w.size() != 2 || pairs.contains(w[0])) return "malformed";
-    pairs[w[0]] = w[1];
+  const auto learn = [&](const std::string& pair) {
+    const size_t space = pair.rfind(' ');
+    pairs[pair.substr(0, space)] = pair.substr(space);
+  };
+  const size_t stop = before.find('.');
+  for (const std::string& pair : sentences(before.substr(0, stop))) {
+    if (pairs.contains(pair.substr(0, pair.rfind(' ')))) return "a name twice";
+    learn(pair);
   }
-  const std::vector<std::string> later = split(before.substr(before.find('.') + 1), ";");
-  for (size_t i = 0; i + 2 < later.size(); ++i)
-    if (later[i] == "now") pairs.at(later[i + 1]) = later[i + 2];
-  std::string answer, at = later.back();
-  while (pairs.contains(at)) answer += " " + (at = pairs[at]);
+  const std::vector<std::string> later = sentences(before.substr(stop + 1));
+  for (const std::string& sentence : later)
+    if (sentence.starts_with(" now ")) learn(sentence.substr(4));
+  const bool only_end = later.back().starts_with(" end ");
+  std::string answer, at = later.back().substr(only_end ? 4 : 0);
+  while (pairs.contains(at)) {
+    at = pairs[at];
+    answer = only_end ? at : answer + at;
+  }
   return answer + ";";
 }
 
