@@ -179,29 +179,31 @@ class Assembler {
 
   static Interval negated(const Interval& i) { return {-i.estimate, -i.high, -i.low, i.degrees}; }
 
-  // Holm over all tests of a table: exact match and NLL of each pair.
+  // Holm over all tests of a table under one KV type: exact match and NLL of each pair.
   void judge_tables() {
-    for (const Table table :
-         {Table::parents, Table::own_parent, Table::truth, Table::headline, Table::kv, Table::noise}) {
-      std::vector<Comparison*> members;
-      for (Comparison& c : report_.comparisons)
-        if (c.table == table) members.push_back(&c);
-      std::vector<Difference> differences;
-      for (const Comparison* c : members) {
-        const Interval& nll = nll_quantity() == Quantity::nll ? c->nll : c->answer_nll;
-        differences.push_back({negated(nll), options_.margins.nll});
-        if (has_answers()) differences.push_back({c->accuracy, options_.margins.accuracy});
-      }
-      const std::vector<Judgement> judged = judge(differences);
-      for (size_t i = 0, j = 0; i < members.size(); ++i) {
-        members[i]->nll_judgement = judged[j++];
-        if (has_answers()) members[i]->accuracy_judgement = judged[j++];
-        combine(*members[i]);
-      }
+    std::map<std::pair<Table, TensorType>, std::vector<Comparison*>> families;
+    for (Comparison& c : report_.comparisons)
+      families[{c.table, report_.rows[static_cast<size_t>(c.row)].kv}].push_back(&c);
+    for (const auto& [key, members] : families) judge_family(members);
+  }
+
+  void judge_family(const std::vector<Comparison*>& members) {
+    std::vector<Difference> differences;
+    for (const Comparison* c : members) {
+      const Interval& nll = nll_quantity() == Quantity::nll ? c->nll : c->answer_nll;
+      differences.push_back({negated(nll), options_.margins.nll});
+      if (has_answers()) differences.push_back({c->accuracy, options_.margins.accuracy});
+    }
+    const std::vector<Judgement> judged = judge(differences);
+    size_t next = 0;
+    for (Comparison* c : members) {
+      c->nll_judgement = judged[next++];
+      if (has_answers()) c->accuracy_judgement = judged[next++];
+      combine(*c);
     }
   }
 
-  // One word for two figures (docs/decisions/verdicts.md).
+  // One word for two figures (docs/decisions/0003-verdicts.md).
   void combine(Comparison& c) const {
     const Verdict nll = c.nll_judgement.verdict;
     const Verdict accuracy = has_answers() ? c.accuracy_judgement.verdict : nll;

@@ -1,6 +1,6 @@
 // EvalReport: a whole judgement as data. compare() fills it, the report layer draws it, JSON carries it.
-// Yardsticks (docs/decisions/verdicts.md): A parent against parent, B a file against its own parent, C files
-// against external truth. Only C ranks files of different parents.
+// Yardsticks (docs/decisions/0003-verdicts.md): A parent against parent, B a file against its own parent, C
+// files against external truth. Only C ranks files of different parents.
 #pragma once
 
 #include <cstdint>

@@ -16,7 +16,7 @@ struct PerplexityOptions {
   TensorType kv = TensorType::F16;
   Precision precision = Precision::exact;
   int n_threads = 1;
-  Progress progress;
+  Progress progress{};
 };
 
 struct Spread {

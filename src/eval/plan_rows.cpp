@@ -14,7 +14,9 @@ std::vector<ReportRow> plan_rows(const CompareRequest& request, int64_t n_ctx) {
       const CompareFile& file = request.files[static_cast<size_t>(f)];
       ReportRow row = k == 0 ? describe_file(file) : rows[static_cast<size_t>(f)];
       row.file = f;
-      row.is_parent = file.parent < 0 && !is_block_type(row.main_type);
+      const bool is_used = std::any_of(request.files.begin(), request.files.end(),
+                                       [&](const CompareFile& other) { return other.parent == f; });
+      row.is_parent = file.parent < 0 && (is_used || !is_block_type(row.main_type));
       // The first KV type's rows come first, in the order of the files: a file's index is its row's.
       row.parent = file.parent >= 0 ? file.parent : (k > 0 && row.is_parent ? f : -1);
       row.kv = request.kv_types[k];

@@ -1,6 +1,6 @@
 // The judge's statistics. The unit that is resampled is the item (a whole prompt with all its tokens and
 // answers), so tokens and answers of one item are never taken for independent witnesses. Every comparison
-// ends in one word. Why these rules: docs/decisions/verdicts.md.
+// ends in one word. Why these rules: docs/decisions/0003-verdicts.md.
 #pragma once
 
 #include <cstdint>
