@@ -1,0 +1,28 @@
+# Training's extras: OpenBLAS (its header only: blas.cpp loads the library when training starts, so that no other
+# command pays for its start-up), and the vector loops, one object per instruction set.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(OPENBLAS REQUIRED openblas)
+
+if(TARGET carat_train)
+  get_target_property(train_kind carat_train TYPE)
+  if(train_kind STREQUAL "STATIC_LIBRARY")
+    target_include_directories(carat_train SYSTEM PRIVATE ${OPENBLAS_INCLUDE_DIRS})
+    target_link_libraries(carat_train PRIVATE ${CMAKE_DL_LIBS})
+    if(CMAKE_BUILD_TYPE STREQUAL "Release")
+      target_compile_options(carat_train PRIVATE -O3)
+    endif()
+
+    set(train_isas generic)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+      list(APPEND train_isas avx2 avx512)
+    endif()
+    set(train_flags_generic "")
+    set(train_flags_avx2 -mavx2)
+    set(train_flags_avx512 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mprefer-vector-width=512)
+    foreach(isa ${train_isas})
+      set(source ${CMAKE_SOURCE_DIR}/src/train/isa_${isa}.cpp)
+      target_sources(carat_train PRIVATE ${source})
+      set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "-O3;-Wno-psabi;${train_flags_${isa}}")
+    endforeach()
+  endif()
+endif()
