@@ -26,7 +26,9 @@ Result<TensorType> codec_type(std::string_view name, std::string_view flag) {
 
 Result<int> run_quantize(const Flags& flags) {
   QuantizeOptions options;
-  options.type = TRY(codec_type(flags.type, "quantize"));
+  const Recipe recipe = TRY(parse_recipe(flags.type));
+  options.type = recipe.type;
+  options.mix = recipe.mix;
   options.n_threads = flags.n_threads > 0 ? flags.n_threads : default_thread_count();
   if (!flags.embedding_type.empty())
     options.embedding_type = TRY(codec_type(flags.embedding_type, "--token-embedding-type"));
@@ -50,7 +52,7 @@ Run add_quantize(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.add_option("in", flags->in, "GGUF file, F32, F16 or BF16")->required();
   app.add_option("out", flags->out, "file to write")->required();
-  app.add_option("type", flags->type, "type of every matrix and table, e.g. Q4_0, Q6_K, NVFP4, BF16")->required();
+  app.add_option("type", flags->type, "type of every matrix and table (Q4_0, Q6_K, NVFP4, BF16, …) or a mix (Q4_K_M, …)")->required();
   app.add_option("--tensor-type", flags->overrides, "REGEX=TYPE for tensors whose name matches; first match wins");
   app.add_option("--token-embedding-type", flags->embedding_type, "type of both embedding tables");
   app.add_option("-t,--threads", flags->n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
