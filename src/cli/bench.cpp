@@ -28,7 +28,7 @@ struct Flags {
 struct Measurement {
   std::string test;
   double tokens_per_second = 0;
-  std::optional<double> bytes_per_second;  // of weights; decode only
+  std::optional<double> bytes_per_second = {};  // of weights; decode only
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
