@@ -181,7 +181,9 @@ int64_t scaled(int64_t width, int64_t divisor) {
 int scaled_shared(const Config& published, int n_layers, int period) {
   int n_shared = 0;
   for (int i = 0; i < published.n_layers(); ++i) n_shared += published.owns_kv(i) ? 0 : 1;
-  return std::clamp(n_shared * n_layers / published.n_layers(), 0, std::max(0, n_layers - period));
+  // The owning layers are whole periods, as in every published size, so that the last of them are one of each kind.
+  const int n_own = n_layers - n_shared * n_layers / published.n_layers();
+  return std::max(0, n_layers - (n_own + period - 1) / period * period);
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ const N_VOCAB = 1024;
 
 // Widths divided so that most rows are multiples of 256 and everything runs in seconds; features stay.
 const ARCHITECTURES = {
-    "per-layer embeddings, shared KV": ["--like", "e2b", "--layers", "12", "--width-divisor", "6"],
+    "per-layer embeddings, shared KV": ["--like", "e2b", "--layers", "20", "--width-divisor", "6"],
     "dense, K = V": ["--like", "12b", "--layers", "12", "--width-divisor", "15"],
     "mixture of experts": ["--like", "26b-a4b", "--layers", "6", "--width-divisor", "11", "--experts", "32"],
 };
