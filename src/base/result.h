@@ -66,10 +66,14 @@ class [[nodiscard]] Result<void> {
 
 }  // namespace carat
 
-// TRY(expression of type Result<T>) yields the T, or returns the Error from the enclosing function.
-#define TRY(...)                                             \
-  __extension__({                                            \
-    auto try_result = (__VA_ARGS__);                         \
-    if (!try_result.has_value()) return try_result.take_error(); \
-    try_result.take();                                       \
+// TRY(expression of type Result<T>) yields the T, or returns the Error from the enclosing function. The counter gives
+// a TRY within a TRY a name of its own.
+#define TRY(...) CARAT_TRY_AS(CARAT_JOIN(try_result_, __COUNTER__), __VA_ARGS__)
+#define CARAT_JOIN(a, b) CARAT_JOIN_EXPANDED(a, b)
+#define CARAT_JOIN_EXPANDED(a, b) a##b
+#define CARAT_TRY_AS(result, ...)                          \
+  __extension__({                                          \
+    auto result = (__VA_ARGS__);                           \
+    if (!result.has_value()) return result.take_error();   \
+    result.take();                                         \
   })

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -227,8 +229,12 @@ class Comparer {
 
   // The tables on standard output, the files where they are wanted.
   Result<void> publish() const {
-    if (!flags_.json.empty()) TRY(write_file(flags_.json, to_json(reports_)));
-    if (!flags_.report.empty()) TRY(write_file(flags_.report, render_html(reports_)));
+    if (!flags_.json.empty()) {
+      std::string json;
+      for (const EvalReport& report : reports_) json += (json.empty() ? "[" : ",\n") + to_json(report);
+      TRY(write_file(flags_.json, json + "]\n"));
+    }
+    if (!flags_.report.empty()) TRY(write_file(flags_.report, render_html(reports_.front())));
     for (const EvalReport& report : reports_) print_line(render_text(report, stdout_style(), terminal_width()));
     if (!flags_.report.empty()) print_line(fmt::format("report: {}", flags_.report));
     return {};

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "engine/generate.h"

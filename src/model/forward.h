@@ -20,6 +20,7 @@ struct Chunk {
 enum class Rows {
   last,  // the last row of each chunk: all other rows stop at the last layer that writes keys and values
   all,
+  none,  // the call only fills the caches
 };
 
 struct ForwardOptions {

@@ -2,6 +2,7 @@
 // nothing for layers that read another's.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -17,6 +18,9 @@ class KvCache {
     int64_t max_batch;    // most rows written by one forward call: rings hold window + max_batch cells
     TensorType type = TensorType::F16;
   };
+  // Whether a cache of this shape and type can be made: heads must be whole blocks of the type.
+  static Result<void> check(const Config& config, const Shape& shape);
+
   KvCache(const Config& config, const Shape& shape, Backend& backend);
 
   int64_t n_used() const { return n_used_; }  // positions 0 … n_used-1 are filled
@@ -24,9 +28,12 @@ class KvCache {
   int64_t max_batch() const { return shape_.max_batch; }
   size_t n_bytes() const;
 
-  void clear() { n_used_ = 0; }
-  void advance(int64_t n) { n_used_ += n; }
-  // Forgets positions >= n. n must not be further back than a ring remembers (max_batch).
+  void clear();
+  void advance(int64_t n);
+  // Forgets positions >= n: for drafts that were refused and for prompts that share a prefix. A ring
+  // remembers only max_batch positions beyond its window, counted from the furthest position ever written
+  // since clear().
+  bool can_truncate(int64_t n) const;
   void truncate(int64_t n);
 
   // The cells that layer `layer` reads (its kv_source's).
@@ -38,6 +45,8 @@ class KvCache {
  private:
   Shape shape_;
   int64_t n_used_ = 0;
+  int64_t n_written_ = 0;       // the most that n_used_ was since clear()
+  int64_t n_back_ = INT64_MAX;  // how far behind n_written_ every ring is whole
   std::vector<std::unique_ptr<Buffer>> buffers_;
   std::vector<KvView> views_;  // per layer
 };

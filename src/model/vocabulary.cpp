@@ -17,7 +17,7 @@ struct Special {
 
 constexpr TokenKind kControl = TokenKind::control, kVisible = TokenKind::user_defined;
 
-// Reference sheet 4.4: those that a reader of the output must see are user-defined.
+// Reference sheet 4.4: those that a reader of the output must see are user-defined, unless they end a turn.
 constexpr Special kSpecials[] = {
     {0, "<pad>", kControl},
     {1, "<eos>", kControl},
@@ -28,7 +28,7 @@ constexpr Special kSpecials[] = {
     {47, "<tool|>", kControl},
     {48, "<|tool_call>", kVisible},
     {49, "<tool_call|>", kVisible},
-    {50, "<|tool_response>", kVisible},
+    {50, "<|tool_response>", kControl},
     {51, "<tool_response|>", kVisible},
     {52, "<|\"|>", kVisible},
     {98, "<|think|>", kControl},

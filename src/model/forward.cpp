@@ -1,0 +1,354 @@
+// The Gemma 4 network, once, for any backend: embedding, then per layer attention, FFN (dense, or dense and
+// experts), per-layer injection and scalar, then the head. Reference sheet section 2 is the specification.
+#include "model/forward.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+namespace carat {
+namespace {
+
+// Scratch of rows of floats in the backend's memory.
+class Rows2d {
+ public:
+  Rows2d() = default;
+  Rows2d(Backend& backend, int64_t n_rows, int64_t dim)
+      : buffer_(dim == 0 ? nullptr : backend.allocate(static_cast<size_t>(n_rows * dim) * sizeof(float))) {}
+  float* data() { return buffer_ ? static_cast<float*>(buffer_->data()) : nullptr; }
+
+ private:
+  std::unique_ptr<Buffer> buffer_;
+};
+
+float root(int64_t n) { return std::sqrt(static_cast<float>(n)); }
+
+// A frequency this low turns no pair by as much as one bit at any position: leave the pair alone.
+constexpr double kNoTurn = 1e-18;
+
+// inverse_frequency[i] = theta^(-2i/d), on full layers divided by the file's divisors. Where a file has none,
+// only the first quarter of a full layer's pairs turns.
+std::vector<float> inverse_frequencies(const LayerConfig& layer, const Tensor& divisors) {
+  const int64_t n_pairs = layer.head_dim / 2;
+  std::vector<float> frequencies;
+  for (int64_t i = 0; i < n_pairs; ++i) {
+    double frequency =
+        std::pow(layer.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(layer.head_dim));
+    if (!layer.sliding && divisors) frequency /= static_cast<double>(divisors.f32()[i]);
+    if (!layer.sliding && !divisors && i >= n_pairs / 4) frequency = 0;
+    frequencies.push_back(frequency < kNoTurn ? 0.0f : static_cast<float>(frequency));
+  }
+  return frequencies;
+}
+
+}  // namespace
+
+struct Forward::Impl {
+  Impl(std::shared_ptr<const Model> the_model, Backend& the_backend, const ForwardOptions& the_options);
+
+  std::span<const float> run(std::span<const Chunk> chunks, Rows wanted);
+  void logits(std::span<const float> hidden, int64_t n_rows, float* out);
+
+  void begin(std::span<const Chunk> chunks, Rows wanted);
+  void embed();
+  void per_layer_inputs();
+  void attention_block(int index, bool cut);
+  void keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope& rope);
+  void keep_wanted_rows();
+  std::span<const Segment> segments_of(int layer);
+  void ffn(int index);
+  void dense_ffn(const LayerConfig& layer, const LayerWeights& w);
+  void experts_ffn(int index, const LayerWeights& w);
+  void per_layer_injection(int index, const LayerWeights& w);
+  void close_layer(const Tensor& norm, const Tensor& scale);
+
+  void rms_norm(const float* in, const Tensor& weight, float* out) {
+    backend.rms_norm(in, weight.f32(), n_rows, config.dim, config.norm_eps, out);
+  }
+
+  std::shared_ptr<const Model> model;
+  Backend& backend;
+  const ForwardOptions options;
+  const Config& config;
+  const Weights& weights;
+  std::vector<std::vector<float>> frequencies;  // per layer
+  std::vector<Rows2d> router_gains;             // per layer with experts: [dim]
+
+  // The rows under way. Some leave at the prefill cut.
+  int64_t n_rows = 0;
+  std::vector<Token> tokens;
+  std::vector<int32_t> positions;
+  std::vector<KvCache*> caches;      // per segment
+  std::vector<Segment> segments;     // views are filled in per layer
+  std::vector<int64_t> wanted_rows;  // what the caller wants, as indices of the current rows
+
+  Rows2d h, x, y;                  // residual stream, a block's input and output: [max_rows, dim]
+  Rows2d q, attended;              // [max_rows, q_size]
+  Rows2d k, v;                     // [max_rows, kv_size]
+  Rows2d gate, up;                 // [max_rows, n_ff]
+  Rows2d inputs, spare_inputs;     // per-layer inputs [max_rows, n_layers * per_layer_dim]
+  Rows2d injected;                 // [max_rows, per_layer_dim]
+  Rows2d scores, gates, mixed;     // [max_rows, n_experts], [max_rows, n_experts_used], [max_rows, dim]
+  std::unique_ptr<Buffer> chosen;  // int32 [max_rows, n_experts_used]
+};
+
+Forward::Impl::Impl(std::shared_ptr<const Model> the_model, Backend& the_backend,
+                    const ForwardOptions& the_options)
+    : model(std::move(the_model)),
+      backend(the_backend),
+      options(the_options),
+      config(model->config),
+      weights(model->weights) {
+  CHECK(options.max_rows >= 1);
+  int64_t q_size = 0, kv_size = 0, n_ff = 0;
+  for (const LayerConfig& layer : config.layers) {
+    q_size = std::max(q_size, layer.q_size());
+    kv_size = std::max(kv_size, layer.kv_size());
+    n_ff = std::max(n_ff, layer.n_ff);
+    frequencies.push_back(inverse_frequencies(layer, weights.rope_divisors));
+  }
+  const auto rows_of = [&](int64_t dim) { return Rows2d(backend, options.max_rows, dim); };
+  h = rows_of(config.dim), x = rows_of(config.dim), y = rows_of(config.dim);
+  q = rows_of(q_size), attended = rows_of(q_size);
+  k = rows_of(kv_size), v = rows_of(kv_size);
+  gate = rows_of(n_ff), up = rows_of(n_ff);
+  inputs = rows_of(config.per_layer_dim * config.n_layers());
+  spare_inputs = rows_of(config.per_layer_dim * config.n_layers());
+  injected = rows_of(config.per_layer_dim);
+  if (config.n_experts == 0) return;
+  scores = rows_of(config.n_experts), gates = rows_of(config.n_experts_used), mixed = rows_of(config.dim);
+  chosen = backend.allocate(static_cast<size_t>(options.max_rows * config.n_experts_used) * sizeof(int32_t));
+  for (const LayerWeights& layer : weights.layers) {
+    // The router's constant factor dim^-1/2 goes into its gains once.
+    router_gains.emplace_back(backend, 1, config.dim);
+    for (int64_t i = 0; i < config.dim; ++i)
+      router_gains.back().data()[i] = layer.router_scale.f32()[i] / root(config.dim);
+  }
+}
+
+std::span<const float> Forward::Impl::run(std::span<const Chunk> chunks, Rows wanted) {
+  begin(chunks, wanted);
+  embed();
+  if (config.per_layer_dim > 0) per_layer_inputs();
+  for (int i = 0; i < config.n_layers() && n_rows > 0; ++i) {
+    const LayerWeights& w = weights.layers[static_cast<size_t>(i)];
+    const bool cut = options.prefill_cut && i == config.last_kv_layer() &&
+                     static_cast<int64_t>(wanted_rows.size()) < n_rows;
+    attention_block(i, cut);
+    if (n_rows == 0) break;
+    ffn(i);
+    if (config.per_layer_dim > 0) per_layer_injection(i, w);
+  }
+  for (const Chunk& chunk : chunks) chunk.cache->advance(static_cast<int64_t>(chunk.tokens.size()));
+  if (wanted_rows.empty()) return {};
+  if (static_cast<int64_t>(wanted_rows.size()) < n_rows) keep_wanted_rows();
+  rms_norm(h.data(), weights.output_norm, x.data());
+  return {x.data(), static_cast<size_t>(n_rows * config.dim)};
+}
+
+// Lays the chunks out as rows, one segment each.
+void Forward::Impl::begin(std::span<const Chunk> chunks, Rows wanted) {
+  n_rows = 0;
+  tokens.clear(), positions.clear(), caches.clear(), segments.clear(), wanted_rows.clear();
+  for (const Chunk& chunk : chunks) {
+    const int64_t n = static_cast<int64_t>(chunk.tokens.size()), position = chunk.cache->n_used();
+    CHECK(n >= 1 && n <= chunk.cache->max_batch() && position + n <= chunk.cache->n_positions());
+    CHECK(std::find(caches.begin(), caches.end(), chunk.cache) == caches.end());
+    caches.push_back(chunk.cache);
+    segments.push_back({n_rows, n, position, {}});
+    tokens.insert(tokens.end(), chunk.tokens.begin(), chunk.tokens.end());
+    for (int64_t i = 0; i < n; ++i) {
+      positions.push_back(static_cast<int32_t>(position + i));
+      if (wanted == Rows::all || (wanted == Rows::last && i == n - 1)) wanted_rows.push_back(n_rows + i);
+    }
+    n_rows += n;
+  }
+  CHECK(n_rows >= 1 && n_rows <= options.max_rows);
+}
+
+// h = E[token] sqrt(dim)
+void Forward::Impl::embed() { backend.embed(weights.token_embedding, tokens, root(config.dim), h.data()); }
+
+// inputs[l] = (PLE[token][l] sqrt(d) + RMS((W h) / sqrt(dim))[l]) / sqrt(2). Dividing by sqrt(dim) before a
+// norm is the same as multiplying the norm's epsilon by dim.
+void Forward::Impl::per_layer_inputs() {
+  const int64_t n_all = config.per_layer_dim * config.n_layers();
+  backend.embed(weights.per_layer_embedding, tokens, root(config.per_layer_dim), spare_inputs.data());
+  const Product product{&weights.per_layer_model_proj, inputs.data(), n_all};
+  backend.matmul({&product, 1}, h.data(), n_rows);
+  backend.rms_norm(inputs.data(), weights.per_layer_proj_norm.f32(), n_rows * config.n_layers(),
+                   config.per_layer_dim, config.norm_eps * static_cast<float>(config.dim), inputs.data());
+  backend.add_scale(inputs.data(), spare_inputs.data(), n_rows * n_all, std::sqrt(0.5f));
+}
+
+// h += RMS(Wo attention(q, k, v)). With `cut`, rows that nobody wants write their keys and values here and
+// leave.
+void Forward::Impl::attention_block(int index, bool cut) {
+  const LayerConfig& layer = config.layers[static_cast<size_t>(index)];
+  const LayerWeights& w = weights.layers[static_cast<size_t>(index)];
+  const Rope rope{frequencies[static_cast<size_t>(index)]};
+  const Product query{&w.q, q.data(), layer.q_size()};
+  rms_norm(h.data(), w.attn_norm, x.data());
+  Product products[3];
+  size_t n_products = 0;
+  if (!cut) products[n_products++] = query;
+  if (w.k) products[n_products++] = {&w.k, k.data(), layer.kv_size()};
+  if (w.v) products[n_products++] = {&w.v, v.data(), layer.kv_size()};
+  backend.matmul({products, n_products}, x.data(), n_rows);
+  if (w.k) {
+    keys_and_values(layer, w, rope);
+    backend.store_kv(segments_of(index), k.data(), v.data(), layer.kv_size());
+  }
+  if (cut) {
+    keep_wanted_rows();
+    if (n_rows == 0) return;
+    rms_norm(h.data(), w.attn_norm, x.data());
+    backend.matmul({&query, 1}, x.data(), n_rows);
+  }
+  backend.norm_rope(q.data(), n_rows, layer.n_heads, layer.head_dim, w.q_norm.f32(), config.norm_eps, &rope,
+                    positions.data());
+  backend.attention(segments_of(index), {layer.n_heads, layer.n_kv_heads, layer.head_dim, layer.window},
+                    q.data(), attended.data());
+  const Product output{&w.o, y.data(), config.dim};
+  backend.matmul({&output, 1}, attended.data(), n_rows);
+  backend.add_rms_norm(y.data(), w.post_attention_norm.f32(), n_rows, config.dim, config.norm_eps, h.data());
+}
+
+// k = RoPE(RMS(k)), v = RMS0(v) per head, where v is the raw k if the layer has no V weight.
+void Forward::Impl::keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope& rope) {
+  const float* raw_v = w.v ? v.data() : k.data();
+  backend.rms_norm(raw_v, nullptr, n_rows * layer.n_kv_heads, layer.head_dim, config.norm_eps, v.data());
+  backend.norm_rope(k.data(), n_rows, layer.n_kv_heads, layer.head_dim, w.k_norm.f32(), config.norm_eps,
+                    &rope, positions.data());
+}
+
+// Drops all rows but the wanted ones, which become segments of one row each.
+void Forward::Impl::keep_wanted_rows() {
+  const int64_t n_all = config.per_layer_dim * config.n_layers();
+  backend.copy_rows(h.data(), wanted_rows, config.dim, y.data());
+  std::swap(h, y);
+  if (n_all > 0) {
+    backend.copy_rows(inputs.data(), wanted_rows, n_all, spare_inputs.data());
+    std::swap(inputs, spare_inputs);
+  }
+  n_rows = static_cast<int64_t>(wanted_rows.size());
+  CHECK(n_rows == 0 ||
+        n_rows == static_cast<int64_t>(segments.size()));  // the last row of each chunk, or none
+  for (size_t i = 0; i < wanted_rows.size(); ++i) {
+    positions[i] = positions[static_cast<size_t>(wanted_rows[i])];
+    segments[i] = {static_cast<int64_t>(i), 1, positions[i], {}};
+    wanted_rows[i] = static_cast<int64_t>(i);
+  }
+}
+
+std::span<const Segment> Forward::Impl::segments_of(int layer) {
+  for (size_t i = 0; i < segments.size(); ++i) segments[i].kv = caches[i]->view(layer);
+  return segments;
+}
+
+void Forward::Impl::ffn(int index) {
+  const LayerWeights& w = weights.layers[static_cast<size_t>(index)];
+  dense_ffn(config.layers[static_cast<size_t>(index)], w);
+  if (config.n_experts > 0) experts_ffn(index, w);
+  // Where per-layer inputs follow, they close the layer.
+  close_layer(w.post_ffw_norm, config.per_layer_dim > 0 ? Tensor() : w.output_scale);
+}
+
+// y = down(gelu(gate x) * up x), x = RMS(h)
+void Forward::Impl::dense_ffn(const LayerConfig& layer, const LayerWeights& w) {
+  rms_norm(h.data(), w.ffn_norm, x.data());
+  const Product products[] = {{&w.gate, gate.data(), layer.n_ff}, {&w.up, up.data(), layer.n_ff}};
+  backend.matmul(products, x.data(), n_rows);
+  backend.geglu(gate.data(), up.data(), layer.n_ff, n_rows, layer.n_ff, gate.data());
+  const Product down{&w.down, y.data(), config.dim};
+  backend.matmul({&down, 1}, gate.data(), n_rows);
+}
+
+// y = RMS(y) + RMS(sum of the chosen experts on RMS(h)). The router sees the residual itself, normed without
+// weight.
+void Forward::Impl::experts_ffn(int index, const LayerWeights& w) {
+  int32_t* experts = static_cast<int32_t*>(chosen->data());
+  backend.rms_norm(h.data(), router_gains[static_cast<size_t>(index)].data(), n_rows, config.dim,
+                   config.norm_eps, x.data());
+  const Product route{&w.router, scores.data(), config.n_experts};
+  backend.matmul({&route, 1}, x.data(), n_rows);
+  backend.route(scores.data(), n_rows, config.n_experts, config.n_experts_used, experts, gates.data());
+
+  rms_norm(h.data(), w.pre_ffw_norm_2, x.data());
+  const ExpertWeights matrices{w.expert_gate_up,          w.expert_gate,     w.expert_up, w.expert_down,
+                               w.expert_down_scale.f32(), config.n_expert_ff};
+  backend.experts(matrices, x.data(), n_rows, config.n_experts_used, experts, gates.data(), mixed.data());
+  rms_norm(y.data(), w.post_ffw_norm_1, y.data());
+  backend.add_rms_norm(mixed.data(), w.post_ffw_norm_2.f32(), n_rows, config.dim, config.norm_eps, y.data());
+}
+
+// h += RMS(proj(gelu(inp_gate h) * inputs[l])), and the layer's scalar
+void Forward::Impl::per_layer_injection(int index, const LayerWeights& w) {
+  const int64_t dim = config.per_layer_dim;
+  const Product narrow{&w.per_layer_gate, injected.data(), dim};
+  backend.matmul({&narrow, 1}, h.data(), n_rows);
+  backend.geglu(injected.data(), inputs.data() + index * dim, dim * config.n_layers(), n_rows, dim,
+                injected.data());
+  const Product widen{&w.per_layer_proj, y.data(), config.dim};
+  backend.matmul({&widen, 1}, injected.data(), n_rows);
+  close_layer(w.per_layer_post_norm, w.output_scale);
+}
+
+// h = (h + RMS(y; norm)) * scale
+void Forward::Impl::close_layer(const Tensor& norm, const Tensor& scale) {
+  if (!scale) {
+    backend.add_rms_norm(y.data(), norm.f32(), n_rows, config.dim, config.norm_eps, h.data());
+    return;
+  }
+  rms_norm(y.data(), norm, y.data());
+  backend.add_scale(h.data(), y.data(), n_rows * config.dim, scale.f32()[0]);
+}
+
+void Forward::Impl::logits(std::span<const float> hidden, int64_t n, float* out) {
+  CHECK(static_cast<int64_t>(hidden.size()) == n * config.dim);
+  const Product head{&weights.output, out, config.n_vocab};
+  backend.matmul({&head, 1}, hidden.data(), n);
+  backend.soft_cap(out, n * config.n_vocab, config.logit_soft_cap);
+  for (int64_t r = 0; r < n; ++r)
+    for (const Token token : config.suppressed_tokens)
+      out[r * config.n_vocab + token] = -std::numeric_limits<float>::infinity();
+}
+
+Forward::Forward(std::shared_ptr<const Model> model, Backend& backend, const ForwardOptions& options)
+    : impl_(std::make_unique<Impl>(std::move(model), backend, options)) {}
+Forward::~Forward() = default;
+
+const Model& Forward::model() const { return *impl_->model; }
+Backend& Forward::backend() const { return impl_->backend; }
+const ForwardOptions& Forward::options() const { return impl_->options; }
+std::span<const float> Forward::run(std::span<const Chunk> chunks, Rows rows) {
+  return impl_->run(chunks, rows);
+}
+void Forward::logits(std::span<const float> hidden, int64_t n_rows, float* out) {
+  impl_->logits(hidden, n_rows, out);
+}
+
+std::span<const float> prefill(Forward& forward, KvCache& cache, std::span<const Token> tokens) {
+  CHECK(!tokens.empty());
+  const size_t piece = static_cast<size_t>(std::min(forward.options().max_rows, cache.max_batch()));
+  while (tokens.size() > piece) {
+    const Chunk chunk{&cache, tokens.first(piece)};
+    forward.run({&chunk, 1}, Rows::none);
+    tokens = tokens.subspan(piece);
+  }
+  const Chunk chunk{&cache, tokens};
+  return forward.run({&chunk, 1}, Rows::last);
+}
+
+double log_softmax(std::span<float> logits) {
+  CHECK(!logits.empty());
+  const double peak = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - peak);
+  const double log_sum = peak + std::log(sum);
+  for (float& logit : logits) logit = static_cast<float>(logit - log_sum);
+  return log_sum;
+}
+
+}  // namespace carat

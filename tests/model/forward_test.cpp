@@ -1,0 +1,299 @@
+// The network against the slow reference, and against itself: however a prompt is cut, whoever shares the
+// call, with the prefill cut and without, on any number of threads, the bits are the same.
+#include "model/forward.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+
+#include "base/random.h"
+#include "fake_file.h"
+#include "model/synth.h"
+#include "reference_network.h"
+
+namespace carat {
+namespace {
+
+using Row = std::vector<float>;
+
+struct Variant {
+  std::string name;
+  Config config;
+};
+
+std::vector<Variant> variants() {
+  return {{"per-layer inputs, shared caches", tiny_ple_config()},
+          {"V is K", tiny_dense_config()},
+          {"experts", tiny_moe_config()}};
+}
+
+std::shared_ptr<const Model> make_model(const Config& config, TensorType type) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    fmt::format("carat_forward_{}_{}.gguf", static_cast<int>(::getpid()), type_name(type));
+  synthesize(config, {.matrix_type = type, .embedding_type = type, .seed = 3}, path.string()).take();
+  auto model = open_model(path.string()).take();
+  std::filesystem::remove(path);  // the mapping stays
+  return model;
+}
+
+std::vector<Token> random_tokens(int64_t n, const Config& config, uint64_t seed) {
+  Random random(seed);
+  std::vector<Token> tokens;
+  for (int64_t i = 0; i < n; ++i) tokens.push_back(static_cast<Token>(random.below(config.n_vocab)));
+  return tokens;
+}
+
+// One model, backend, Forward and as many caches as wanted.
+struct Session {
+  Session(std::shared_ptr<const Model> the_model, Precision precision, int n_threads = 1,
+          const ForwardOptions& options = {.max_rows = 64}, TensorType kv_type = TensorType::F16)
+      : model(std::move(the_model)),
+        backend(make_cpu_backend({.n_threads = n_threads, .precision = precision}).take()),
+        forward(model, *backend, options),
+        shape{.n_positions = 128, .max_batch = options.max_rows, .type = kv_type} {}
+
+  KvCache cache() { return KvCache(model->config, shape, *backend); }
+
+  // Logits of hidden states, row by row.
+  std::vector<Row> rows(std::span<const float> hidden) {
+    const size_t dim = static_cast<size_t>(model->config.dim), n = hidden.size() / dim;
+    const size_t n_vocab = static_cast<size_t>(model->config.n_vocab);
+    std::vector<float> all(n * n_vocab);
+    forward.logits(hidden, static_cast<int64_t>(n), all.data());
+    std::vector<Row> result;
+    for (size_t i = 0; i < n; ++i)
+      result.emplace_back(all.begin() + static_cast<ptrdiff_t>(i * n_vocab),
+                          all.begin() + static_cast<ptrdiff_t>((i + 1) * n_vocab));
+    return result;
+  }
+
+  // Logits after every token (or the last of each piece) of a prompt that is cut into pieces of these sizes.
+  std::vector<Row> in_pieces(std::span<const Token> tokens, const std::vector<size_t>& sizes,
+                             Rows wanted = Rows::all) {
+    KvCache kv = cache();
+    std::vector<Row> result;
+    for (size_t at = 0, i = 0; at < tokens.size(); ++i) {
+      const Chunk chunk{&kv, tokens.subspan(at, std::min(sizes[i % sizes.size()], tokens.size() - at))};
+      at += chunk.tokens.size();
+      for (Row& row : rows(forward.run({&chunk, 1}, wanted))) result.push_back(std::move(row));
+    }
+    return result;
+  }
+
+  std::shared_ptr<const Model> model;
+  std::unique_ptr<Backend> backend;
+  Forward forward;
+  KvCache::Shape shape;
+};
+
+void expect_same_bits(const Row& a, const Row& b, const std::string& what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)), 0) << what;
+}
+
+void expect_same_bits(const std::vector<Row>& a, const std::vector<Row>& b, const std::string& what) {
+  ASSERT_EQ(a.size(), b.size()) << what;
+  for (size_t i = 0; i < a.size(); ++i) expect_same_bits(a[i], b[i], fmt::format("{}, row {}", what, i));
+}
+
+constexpr int64_t kPrompt = 21;  // longer than two windows of 8
+
+// The largest difference of logits.
+double distance(const std::vector<Row>& rows, const std::vector<ReferenceNetwork::Vector>& reference) {
+  double worst = 0;
+  for (size_t r = 0; r < rows.size(); ++r)
+    for (size_t i = 0; i < rows[r].size(); ++i)
+      if (rows[r][i] != static_cast<float>(reference[r][i]))
+        worst = std::max(worst, std::abs(static_cast<double>(rows[r][i]) - reference[r][i]));
+  return worst;
+}
+
+TEST(Forward, ExactPrecisionEqualsTheReference) {
+  for (const Variant& v : variants()) {
+    for (const TensorType type : {TensorType::F32, TensorType::Q4_0, TensorType::BF16}) {
+      const auto model = make_model(v.config, type);
+      const std::vector<Token> tokens = random_tokens(kPrompt, v.config, 5);
+      const auto reference = ReferenceNetwork(*model).logits(tokens);
+      Session session(model, Precision::exact, 1, {.max_rows = 64}, TensorType::F32);
+      const std::vector<Row> rows = session.in_pieces(tokens, {kPrompt});
+      ASSERT_EQ(rows.size(), reference.size());
+      EXPECT_LT(distance(rows, reference), 1e-4) << v.name << ", " << type_name(type);
+      // The reference is not a constant function.
+      EXPECT_GT(std::abs(reference[0][10] - reference[1][10]), 0.01) << v.name;
+      EXPECT_LT(distance(session.in_pieces(tokens, {7}), reference), 1e-4) << v.name;
+    }
+  }
+}
+
+TEST(Forward, HalfPrecisionCacheStaysNearTheReference) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::F32);
+    const std::vector<Token> tokens = random_tokens(kPrompt, v.config, 6);
+    Session session(model, Precision::exact);
+    EXPECT_LT(distance(session.in_pieces(tokens, {kPrompt}), ReferenceNetwork(*model).logits(tokens)), 0.05)
+        << v.name;
+  }
+}
+
+TEST(Forward, SuppressedTokensAreImpossible) {
+  const auto model = make_model(tiny_moe_config(), TensorType::F32);
+  Session session(model, Precision::exact);
+  for (const Row& row : session.in_pieces(random_tokens(3, model->config, 1), {3})) {
+    EXPECT_EQ(row[7], -INFINITY);
+    EXPECT_EQ(row[300], -INFINITY);
+    EXPECT_TRUE(std::isfinite(row[8]));
+  }
+}
+
+TEST(Forward, BitsDoNotDependOnHowAPromptIsCut) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::Q4_0);
+    const std::vector<Token> tokens = random_tokens(50, v.config, 7);
+    for (const Precision precision : {Precision::fast, Precision::exact}) {
+      Session session(model, precision);
+      const std::vector<Row> whole = session.in_pieces(tokens, {50});
+      expect_same_bits(session.in_pieces(tokens, {1}), whole, v.name + ", one by one");
+      expect_same_bits(session.in_pieces(tokens, {3, 17, 1, 8, 2, 13}), whole, v.name + ", unevenly");
+    }
+  }
+}
+
+TEST(Forward, BitsDoNotDependOnTheRingsSize) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::Q8_0);
+    const std::vector<Token> tokens = random_tokens(120, v.config, 8);
+    Session session(model, Precision::fast, 1, {.max_rows = 120});
+    session.shape.max_batch = 120;  // rings as long as the sequence
+    const std::vector<Row> flat = session.in_pieces(tokens, {5});
+    session.shape.max_batch = 5;  // rings that wrap several times
+    expect_same_bits(session.in_pieces(tokens, {5}), flat, v.name);
+  }
+}
+
+TEST(Forward, SequencesInOneCallAreAsAlone) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::Q4_0);
+    const std::vector<Token> a = random_tokens(30, v.config, 9), b = random_tokens(12, v.config, 10);
+    Session session(model, Precision::fast);
+    const std::vector<Row> alone_a = session.in_pieces(a, {30}), alone_b = session.in_pieces(b, {12});
+    KvCache cache_a = session.cache(), cache_b = session.cache();
+    const std::span<const Token> sa(a), sb(b);
+    const Chunk head{&cache_a, sa.first(9)};
+    session.forward.run({&head, 1}, Rows::none);
+    const Chunk both[] = {{&cache_b, sb}, {&cache_a, sa.subspan(9)}};
+    const std::vector<Row> rows = session.rows(session.forward.run(both, Rows::all));
+    std::vector<Row> expected = alone_b;
+    expected.insert(expected.end(), alone_a.begin() + 9, alone_a.end());
+    expect_same_bits(rows, expected, v.name);
+  }
+}
+
+TEST(Forward, PrefillCutChangesNoBit) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::Q4_0);
+    const std::vector<Token> a = random_tokens(30, v.config, 11), b = random_tokens(11, v.config, 12);
+    Session with(model, Precision::fast),
+        without(model, Precision::fast, 1, {.max_rows = 64, .prefill_cut = false});
+    expect_same_bits(with.in_pieces(a, {7}, Rows::last), without.in_pieces(a, {7}, Rows::last), v.name);
+    // The last row is the same as among all, and what later tokens see is the same too.
+    expect_same_bits(with.in_pieces(a, {30}, Rows::last).back(), without.in_pieces(a, {30}).back(), v.name);
+
+    KvCache cache_a = with.cache(), cache_b = with.cache();
+    const Chunk both[] = {{&cache_a, a}, {&cache_b, b}};
+    const std::vector<Row> rows = with.rows(with.forward.run(both, Rows::last));
+    ASSERT_EQ(rows.size(), 2u);
+    expect_same_bits(rows[0], without.in_pieces(a, {30}).back(), v.name + ", first of two");
+    expect_same_bits(rows[1], without.in_pieces(b, {11}).back(), v.name + ", second of two");
+  }
+}
+
+TEST(Forward, PrefillFillsTheCacheAsOneCallDoes) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::Q4_0);
+    const std::vector<Token> tokens = random_tokens(61, v.config, 13);
+    Session session(model, Precision::fast, 1, {.max_rows = 16});
+    const std::vector<Row> expected = session.in_pieces(tokens, {16});
+    KvCache cache = session.cache();
+    const std::span<const Token> span(tokens);
+    expect_same_bits(session.rows(prefill(session.forward, cache, span.first(60))).at(0), expected[59],
+                     v.name);
+    const Chunk next{&cache, span.subspan(60)};
+    expect_same_bits(session.rows(session.forward.run({&next, 1}, Rows::last)).at(0), expected[60], v.name);
+  }
+}
+
+TEST(Forward, BitsDoNotDependOnTheNumberOfThreads) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::Q4_0);
+    const std::vector<Token> tokens = random_tokens(40, v.config, 14);
+    for (const Precision precision : {Precision::fast, Precision::exact}) {
+      Session one(model, precision, 1), three(model, precision, 3);
+      expect_same_bits(three.in_pieces(tokens, {33, 1}), one.in_pieces(tokens, {33, 1}), v.name);
+    }
+  }
+}
+
+TEST(Forward, TruncatedCachesContinueAsIfNothingHadBeen) {
+  for (const Variant& v : variants()) {
+    const auto model = make_model(v.config, TensorType::Q4_0);
+    const std::vector<Token> tokens = random_tokens(60, v.config, 15),
+                             wrong = random_tokens(20, v.config, 16);
+    Session session(model, Precision::fast, 1, {.max_rows = 20});
+    const std::vector<Row> expected = session.in_pieces(tokens, {20});
+    KvCache cache = session.cache();
+    const std::span<const Token> span(tokens);
+    (void)prefill(session.forward, cache, span.first(50));
+    (void)prefill(session.forward, cache, wrong);
+    ASSERT_TRUE(cache.can_truncate(50));
+    cache.truncate(50);
+    const Chunk rest{&cache, span.subspan(50)};
+    expect_same_bits(session.rows(session.forward.run({&rest, 1}, Rows::last)).at(0), expected[59], v.name);
+    EXPECT_FALSE(cache.can_truncate(1));  // the rings have forgotten
+    EXPECT_TRUE(cache.can_truncate(0));
+  }
+}
+
+TEST(Forward, FilesWithoutRopeDivisorsTurnTheFirstQuarter) {
+  const Config config = tiny_dense_config();
+  const auto model = make_model(config, TensorType::F32);
+  Model without{model->file, model->config, model->weights, model->tokenizer};
+  without.weights.rope_divisors = {};
+  Session a(model, Precision::exact), b(std::make_shared<const Model>(without), Precision::exact);
+  const std::vector<Token> tokens = random_tokens(20, config, 17);
+  expect_same_bits(a.in_pieces(tokens, {20}), b.in_pieces(tokens, {20}), "with and without");
+}
+
+TEST(KvCache, TakesWhatItSays) {
+  const auto backend = make_cpu_backend({}).take();
+  for (const Variant& v : variants()) {
+    const KvCache::Shape shape{.n_positions = 100, .max_batch = 10, .type = TensorType::F16};
+    EXPECT_EQ(KvCache(v.config, shape, *backend).n_bytes(), KvCache::bytes_needed(v.config, shape)) << v.name;
+  }
+  // E2B, 32k positions: 3 full layers of 512 and 12 rings of 256 own caches; the others own nothing.
+  const Config e2b = published_config("e2b").take();
+  EXPECT_EQ(KvCache::bytes_needed(e2b, {.n_positions = 32768, .max_batch = 512, .type = TensorType::F16}),
+            2u * 2u * (3u * 512u * 32768u + 12u * 256u * 1024u));
+}
+
+TEST(KvCache, RefusesTypesWhoseBlocksDoNotFitAHead) {
+  EXPECT_TRUE(KvCache::check(published_config("31b").take(),
+                             {.n_positions = 8, .max_batch = 8, .type = TensorType::Q8_0}));
+  EXPECT_EQ(KvCache::check(tiny_dense_config(), {.n_positions = 8, .max_batch = 8, .type = TensorType::Q8_0})
+                .error()
+                .message,
+            "cache type Q8_0 has blocks of 32 values, but layer 0 has heads of 16");
+}
+
+TEST(LogSoftmax, IsNormalised) {
+  std::vector<float> x = {1, 2, 3, -INFINITY};
+  const double log_sum = log_softmax(x);
+  EXPECT_NEAR(log_sum, 3.40760596, 1e-6);
+  EXPECT_NEAR(std::exp(x[0]) + std::exp(x[1]) + std::exp(x[2]), 1, 1e-6);
+  EXPECT_EQ(x[3], -INFINITY);
+}
+
+}  // namespace
+}  // namespace carat
