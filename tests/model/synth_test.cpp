@@ -46,8 +46,8 @@ TEST_F(SynthTest, ScalingKeepsTheArchitecture) {
   EXPECT_EQ(e2b.layers[4].head_dim, 64);
   EXPECT_EQ(e2b.layers[0].n_ff, 768);
   EXPECT_EQ(e2b.layers[13].n_ff, 1536);
-  EXPECT_EQ(e2b.last_kv_layer(), 5);
-  EXPECT_EQ(e2b.layers[12].kv_source, 5);
+  EXPECT_EQ(e2b.last_kv_layer(), 9);
+  EXPECT_EQ(e2b.layers[12].kv_source, 8);
   EXPECT_EQ(synth_config({.like = "31b"}).take().layers, published_config("31b").take().layers);
   EXPECT_EQ(synth_config({.like = "e2b", .n_layers = 1}).take().layers[0].sliding, false);
   EXPECT_EQ(synth_config({.like = "26b-a4b", .n_experts = 4}).take().n_experts_used, 4);
