@@ -66,8 +66,11 @@ struct WeightedSum {
   float* acc;  // [n_queries, dim]
 };
 
-// Quantized types with an integer kernel, one line each; the line's meaning stands in generic/formats.inl.
-#define CARAT_INT8_FORMATS(FORMAT) FORMAT(Q4_0) FORMAT(Q8_0)
+// Quantized types with an integer kernel; each has an unpacker of its name in generic/.
+#define CARAT_INT8_FORMATS(FORMAT)                                                               \
+  FORMAT(Q4_0)                                                                                   \
+  FORMAT(Q4_1) FORMAT(Q5_0) FORMAT(Q5_1) FORMAT(Q8_0) FORMAT(IQ4_NL) FORMAT(MXFP4) FORMAT(NVFP4) \
+      FORMAT(Q2_K) FORMAT(Q3_K) FORMAT(Q4_K) FORMAT(Q5_K) FORMAT(Q6_K) FORMAT(IQ4_XS)
 
 enum class Int8Format : int {
 #define CARAT_FORMAT(name) name,

@@ -5,5 +5,6 @@
 #include "kernels/cpu/generic/float_dots.inl"
 #include "kernels/cpu/generic/attention.inl"
 #include "kernels/cpu/generic/int8_dots.inl"
-#include "kernels/cpu/generic/formats.inl"
+#include "kernels/cpu/generic/small_blocks.inl"
+#include "kernels/cpu/generic/super_blocks.inl"
 #include "kernels/cpu/generic/table.inl"
