@@ -10,6 +10,12 @@
 namespace carat {
 namespace {
 
+// std::lgamma writes the sign into a global: a race between threads.
+double log_gamma(double x) {
+  int sign = 0;
+  return ::lgamma_r(x, &sign);
+}
+
 // Continued fraction of the incomplete beta function by the modified Lentz method.
 double beta_fraction(double a, double b, double x) {
   constexpr double kTiny = 1e-300;
@@ -40,7 +46,7 @@ double incomplete_beta(double a, double b, double x) {
   if (x <= 0) return 0;
   if (x >= 1) return 1;
   const double log_front =
-      std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x);
+      log_gamma(a + b) - log_gamma(a) - log_gamma(b) + a * std::log(x) + b * std::log1p(-x);
   const double front = std::exp(log_front);
   if (x < (a + 1) / (a + b + 2)) return front * beta_fraction(a, b, x) / a;
   return 1 - front * beta_fraction(b, a, 1 - x) / b;
@@ -66,7 +72,7 @@ double normal_density(double z) { return std::exp(-z * z / 2) / std::sqrt(2 * M_
 
 double student_density(double t, double degrees) {
   const double log_scale =
-      std::lgamma((degrees + 1) / 2) - std::lgamma(degrees / 2) - 0.5 * std::log(degrees * M_PI);
+      log_gamma((degrees + 1) / 2) - log_gamma(degrees / 2) - 0.5 * std::log(degrees * M_PI);
   return std::exp(log_scale - (degrees + 1) / 2 * std::log1p(t * t / degrees));
 }
 
@@ -102,7 +108,7 @@ double student_quantile(double probability, double degrees) {
 double fair_binomial_pmf(int64_t k, int64_t n) {
   if (k < 0 || k > n) return 0;
   const double nd = static_cast<double>(n), kd = static_cast<double>(k);
-  return std::exp(std::lgamma(nd + 1) - std::lgamma(kd + 1) - std::lgamma(nd - kd + 1) - nd * std::log(2.0));
+  return std::exp(log_gamma(nd + 1) - log_gamma(kd + 1) - log_gamma(nd - kd + 1) - nd * std::log(2.0));
 }
 
 double fair_binomial_cdf(int64_t k, int64_t n) {
