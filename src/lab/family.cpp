@@ -85,13 +85,13 @@ std::vector<TrainingRun> make_runs(const std::string& name, const Recipe& recipe
 FamilyModel lab_s() {
   const LayerConfig sliding = sliding_layer(32, 2, 1, 64, 32);
   return {"lab-s", make_config("lab-s", 64, 32, sliding, full_layer(sliding, 64)),
-          make_runs("lab-s", {60'000'000, 5e-3, 9'000'000, 5e-4, 100}, false)};
+          make_runs("lab-s", {20'000'000, 5e-3, 3'000'000, 5e-4, 100}, false)};
 }
 
 FamilyModel lab_m() {
   const LayerConfig sliding = sliding_layer(64, 4, 2, 256, 64);
   FamilyModel model{"lab-m", make_config("lab-m", 256, 256, sliding, full_layer(sliding, 64)),
-                    make_runs("lab-m", {12'000'000, 3e-3, 1'800'000, 5e-4, 200}, true)};
+                    make_runs("lab-m", {9'000'000, 3e-3, 1'350'000, 5e-4, 200}, true)};
   TrainingRun coarse = model.runs[1];
   coarse.file = "lab-m-qat-q2.gguf";
   coarse.fake_quant = coarse.stored_as = TensorType::Q2_K;
