@@ -1,0 +1,205 @@
+// Lockstep against a computation that is as plain as possible, and its promise that batches and threads do
+// not matter.
+#include "eval/lockstep.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "eval/perplexity.h"
+#include "eval/small_models.h"
+#include "model/forward.h"
+
+namespace carat {
+namespace {
+
+using Matrix = std::vector<std::vector<double>>;  // log-probabilities [n_positions][n_vocab]
+
+// One item alone, one call, every row, log-softmax in long double.
+Matrix plain_log_probabilities(const std::shared_ptr<const Model>& model, const SuiteItem& item,
+                               TensorType kv) {
+  const auto backend = make_cpu_backend({.n_threads = 1, .precision = Precision::exact}).take();
+  const auto n = static_cast<int64_t>(item.tokens.size());
+  Forward forward(model, *backend, {.max_rows = n});
+  KvCache cache(model->config, {n, n, kv}, *backend);
+  const Chunk chunk{&cache, item.tokens};
+  const auto hidden = forward.run({&chunk, 1}, Rows::all);
+  const auto n_vocab = static_cast<size_t>(model->config.n_vocab);
+  std::vector<float> logits(static_cast<size_t>(n) * n_vocab);
+  forward.logits(hidden, n, logits.data());
+  Matrix result;
+  for (size_t r = 0; r < static_cast<size_t>(n); ++r) {
+    long double sum = 0;
+    for (size_t v = 0; v < n_vocab; ++v) sum += std::exp(static_cast<long double>(logits[r * n_vocab + v]));
+    result.emplace_back();
+    for (size_t v = 0; v < n_vocab; ++v)
+      result.back().push_back(static_cast<double>(logits[r * n_vocab + v] - std::log(sum)));
+  }
+  return result;
+}
+
+size_t argmax(const std::vector<double>& row) {
+  return static_cast<size_t>(std::max_element(row.begin(), row.end()) - row.begin());
+}
+
+class LockstepTest : public testing::Test {
+ protected:
+  SmallModels models_;
+  std::shared_ptr<const Model> parent_ = models_.make(1);
+  std::shared_ptr<const Model> q4_ = models_.quantized(*parent_, TensorType::Q4_0, "q4_0");
+  Suite suite_ = random_suite(10, 9, 40, 600, parent_->tokenizer.bos());
+
+  LockstepRequest request() const {
+    LockstepRequest r;
+    r.suite = &suite_;
+    r.models = {{parent_, TensorType::F16}, {q4_, TensorType::F16}, {parent_, TensorType::Q8_0}};
+    r.pairs = {{1, 0}, {2, 0}, {0, 1}};
+    return r;
+  }
+};
+
+TEST_F(LockstepTest, MatchesThePlainComputation) {
+  LockstepRequest r = request();
+  r.max_rows = 32;  // some items share a batch, some need two calls
+  const LockstepScores scores = run_lockstep(r).take();
+  ASSERT_EQ(scores.n_items(), 10);
+  for (size_t i = 0; i < suite_.items.size(); ++i) {
+    const SuiteItem& item = suite_.items[i];
+    std::vector<Matrix> plain;
+    for (const ModelUnderTest& m : r.models) plain.push_back(plain_log_probabilities(m.model, item, m.kv));
+    EXPECT_EQ(scores.n_tokens[i], static_cast<double>(item.tokens.size()) - item.first_scored);
+    for (size_t m = 0; m < plain.size(); ++m) {
+      double nll = 0, answer_nll = 0;
+      for (size_t t = static_cast<size_t>(item.first_scored); t < item.tokens.size(); ++t) {
+        const double log_p = plain[m][t - 1][static_cast<size_t>(item.tokens[t])];
+        nll -= log_p;
+        if (t == 4 || t == 6 || t == 7) answer_nll -= log_p;
+      }
+      EXPECT_NEAR(scores.models[m].nll[i], nll, 1e-9);
+      EXPECT_NEAR(scores.models[m].answer_nll[i], answer_nll, 1e-9);
+      const auto right = [&](size_t t) {
+        return argmax(plain[m][t - 1]) == static_cast<size_t>(item.tokens[t]);
+      };
+      EXPECT_EQ(scores.models[m].correct[2 * i] != 0, right(4));
+      EXPECT_EQ(scores.models[m].correct[2 * i + 1] != 0, right(6) && right(7));
+    }
+    for (size_t p = 0; p < r.pairs.size(); ++p) {
+      const Matrix &q = plain[static_cast<size_t>(r.pairs[p].model)],
+                   &reference = plain[static_cast<size_t>(r.pairs[p].reference)];
+      double kld = 0, same_top = 0, squares = 0;
+      for (size_t t = static_cast<size_t>(item.first_scored); t < item.tokens.size(); ++t) {
+        for (size_t v = 0; v < 600; ++v)
+          kld += std::exp(reference[t - 1][v]) * (reference[t - 1][v] - q[t - 1][v]);
+        same_top += argmax(reference[t - 1]) == argmax(q[t - 1]);
+        const auto token = static_cast<size_t>(item.tokens[t]);
+        squares += std::pow(std::exp(q[t - 1][token]) - std::exp(reference[t - 1][token]), 2);
+      }
+      EXPECT_NEAR(scores.pairs[p].kld[i], kld, 1e-7 + 1e-5 * kld);
+      EXPECT_GT(scores.pairs[p].kld[i], 0);
+      EXPECT_EQ(scores.pairs[p].same_top[i], same_top);
+      EXPECT_NEAR(scores.pairs[p].squared_delta_p[i], squares, 1e-9);
+    }
+  }
+}
+
+TEST_F(LockstepTest, BatchesAndThreadsDoNotMatter) {
+  const LockstepScores expected = run_lockstep(request()).take();
+  struct Way {
+    int n_threads, n_workers;
+    int64_t max_rows;
+  };
+  for (const Way& way : {Way{1, 0, 7}, Way{2, 1, 64}, Way{2, 2, 20}, Way{3, 2, 512}}) {
+    LockstepRequest r = request();
+    r.n_threads = way.n_threads;
+    r.n_workers = way.n_workers;
+    r.max_rows = way.max_rows;
+    const LockstepScores scores = run_lockstep(r).take();
+    for (size_t m = 0; m < r.models.size(); ++m) {
+      EXPECT_EQ(scores.models[m].nll, expected.models[m].nll);
+      EXPECT_EQ(scores.models[m].answer_nll, expected.models[m].answer_nll);
+      EXPECT_EQ(scores.models[m].correct, expected.models[m].correct);
+      EXPECT_EQ(scores.models[m].token_nll, expected.models[m].token_nll);
+    }
+    for (size_t p = 0; p < r.pairs.size(); ++p) {
+      EXPECT_EQ(scores.pairs[p].kld, expected.pairs[p].kld);
+      EXPECT_EQ(scores.pairs[p].token_kld, expected.pairs[p].token_kld);
+      EXPECT_EQ(scores.pairs[p].same_top, expected.pairs[p].same_top);
+    }
+  }
+}
+
+TEST_F(LockstepTest, AModelDoesNotDivergeFromItself) {
+  LockstepRequest r = request();
+  r.models = {{parent_}, {parent_}};
+  r.pairs = {{1, 0}};
+  const LockstepScores scores = run_lockstep(r).take();
+  for (size_t i = 0; i < suite_.items.size(); ++i) {
+    EXPECT_EQ(scores.pairs[0].kld[i], 0);
+    EXPECT_EQ(scores.pairs[0].same_top[i], scores.n_tokens[i]);
+  }
+}
+
+TEST_F(LockstepTest, RefusesWhatCannotBeScored) {
+  const auto message = [&](auto&& spoil) {
+    Suite spoilt = suite_;
+    LockstepRequest r = request();
+    r.suite = &spoilt;
+    spoil(spoilt, r);
+    const auto result = run_lockstep(r);
+    return result.has_value() ? std::string() : result.error().message;
+  };
+  EXPECT_NE(message([](Suite& s, auto&) { s.items[3].tokens[2] = 600; }).find("token 600"),
+            std::string::npos);
+  EXPECT_NE(message([](Suite& s, auto&) { s.items[3].tokens[2] = -1; }).find("token -1"), std::string::npos);
+  EXPECT_NE(message([](Suite& s, auto&) { s.items[0].first_scored = 0; }).find("item 0"), std::string::npos);
+  EXPECT_NE(message([](Suite& s, auto&) {
+              s.items[0].answers[1] = {4, 90};
+            }).find("answer"),
+            std::string::npos);
+  EXPECT_NE(message([](Suite& s, auto&) { std::swap(s.items[0].answers[0], s.items[0].answers[1]); }), "");
+  EXPECT_NE(message([](Suite& s, auto&) { s.items.clear(); }).find("no items"), std::string::npos);
+}
+
+TEST_F(LockstepTest, ProgressCountsEveryTokenAndInterruptionEnds) {
+  LockstepRequest r = request();
+  uint64_t last = 0, total = 0;
+  r.progress = [&](uint64_t done, uint64_t all, std::string_view) { last = done, total = all; };
+  (void)run_lockstep(r).take();
+  EXPECT_EQ(last, total);
+  EXPECT_GT(total, 0u);
+  interrupt_requested.store(true);
+  const auto result = run_lockstep(r);
+  interrupt_requested.store(false);
+  ASSERT_FALSE(result.has_value());
+  EXPECT_EQ(result.error().message, "interrupted");
+}
+
+TEST_F(LockstepTest, PerplexityByChunks) {
+  Random random(2);
+  std::vector<Token> text(100);
+  for (Token& token : text) token = static_cast<Token>(random.below(600));
+  const Suite chunks = chunk_suite(text, 32, 0, parent_->tokenizer.bos()).take();
+  ASSERT_EQ(chunks.items.size(), 3u);  // the rest of 4 tokens is dropped
+  EXPECT_EQ(chunks.items[1].tokens[0], parent_->tokenizer.bos());
+  EXPECT_EQ(chunks.items[1].tokens[1], text[33]);
+  EXPECT_EQ(chunks.items[1].n_scored(), 15);  // n_ctx - 1 - n_ctx / 2
+
+  double nll = 0;
+  for (const SuiteItem& item : chunks.items) {
+    const Matrix plain = plain_log_probabilities(q4_, item, TensorType::F16);
+    for (size_t t = 17; t < 32; ++t) nll -= plain[t - 1][static_cast<size_t>(item.tokens[t])];
+  }
+  const PerplexityReport report = perplexity(q4_, parent_, text, {.n_ctx = 32}).take();
+  EXPECT_EQ(report.n_tokens, 45);
+  EXPECT_NEAR(report.perplexity.value, std::exp(nll / 45), 1e-6 * std::exp(nll / 45));
+  EXPECT_GT(report.perplexity.error, 0);
+  ASSERT_TRUE(report.divergence.has_value());
+  EXPECT_GT(report.divergence->kld.value, 0);
+  EXPECT_LE(report.divergence->kld_median, report.divergence->kld_p99);
+  EXPECT_NEAR(report.divergence->log_ratio.value,
+              std::log(report.perplexity.value / report.reference_perplexity->value), 1e-9);
+  EXPECT_FALSE(perplexity(q4_, nullptr, std::span(text).first(60), {.n_ctx = 32}).has_value());
+}
+
+}  // namespace
+}  // namespace carat
