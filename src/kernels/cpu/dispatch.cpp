@@ -13,6 +13,7 @@ namespace carat {
 extern constinit const KernelTable kKernelsScalar;
 #if defined(__x86_64__)
 extern constinit const KernelTable kKernelsAvx2;
+extern constinit const KernelTable kKernelsAvxVnni;
 extern constinit const KernelTable kKernelsAvx512Vnni;
 #endif
 
@@ -23,7 +24,7 @@ bool always() { return true; }
 #if defined(__x86_64__)
 
 struct X86 {
-  unsigned leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0;
+  unsigned leaf1_ecx = 0, leaf7_ebx = 0, leaf7_ecx = 0, leaf7_1_eax = 0;
   uint64_t saved = 0;  // XCR0
 };
 
@@ -32,6 +33,7 @@ X86 ask_x86() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid(1, &a, &b, &c, &d)) x.leaf1_ecx = c;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) x.leaf7_ebx = b, x.leaf7_ecx = c;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) x.leaf7_1_eax = a;
   if (x.leaf1_ecx & bit_OSXSAVE) {
     unsigned low = 0, high = 0;
     asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -48,6 +50,8 @@ bool has_avx2() {
          has_all(x.saved, 0x6);  // xmm, ymm
 }
 
+bool has_avxvnni() { return has_avx2() && has_all(ask_x86().leaf7_1_eax, 1u << 4); }
+
 bool has_avx512vnni() {
   const X86 x = ask_x86();
   return has_avx2() && has_all(x.leaf7_ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
@@ -61,6 +65,7 @@ constexpr Isa kIsas[] = {
     {"scalar", always, &kKernelsScalar},
 #if defined(__x86_64__)
     {"avx2", has_avx2, &kKernelsAvx2},
+    {"avxvnni", has_avxvnni, &kKernelsAvxVnni},
     {"avx512vnni", has_avx512vnni, &kKernelsAvx512Vnni},
 #endif
 };

@@ -69,8 +69,9 @@ struct WeightedSum {
 // Quantized types with an integer kernel; each has an unpacker of its name in generic/.
 #define CARAT_INT8_FORMATS(FORMAT)                                                               \
   FORMAT(Q4_0)                                                                                   \
-  FORMAT(Q4_1) FORMAT(Q5_0) FORMAT(Q5_1) FORMAT(Q8_0) FORMAT(IQ4_NL) FORMAT(MXFP4) FORMAT(NVFP4) \
-      FORMAT(Q2_K) FORMAT(Q3_K) FORMAT(Q4_K) FORMAT(Q5_K) FORMAT(Q6_K) FORMAT(IQ4_XS)
+  FORMAT(Q4_1)                                                                                   \
+  FORMAT(Q5_0) FORMAT(Q5_1) FORMAT(Q8_0) FORMAT(IQ4_NL) FORMAT(MXFP4) FORMAT(NVFP4) FORMAT(Q2_K) \
+      FORMAT(Q3_K) FORMAT(Q4_K) FORMAT(Q5_K) FORMAT(Q6_K) FORMAT(IQ4_XS)
 
 enum class Int8Format : int {
 #define CARAT_FORMAT(name) name,
@@ -107,11 +108,11 @@ inline constexpr int kInt8FormatCount = static_cast<int>(Int8Format::count);
   KERNEL(to_bf16, (const float* x, int64_t n, uint16_t* out))
 
 struct KernelTable {
-  const char* name;
-#define CARAT_KERNEL(kernel, arguments) void(*kernel) arguments;
+  const char* name = nullptr;
+#define CARAT_KERNEL(kernel, arguments) void(*kernel) arguments = nullptr;
   CARAT_KERNELS(CARAT_KERNEL)
 #undef CARAT_KERNEL
-  void (*int8_dots[kInt8FormatCount])(const Int8Dots&);
+  void (*int8_dots[kInt8FormatCount])(const Int8Dots&) = {};
 };
 
 }  // namespace carat

@@ -9,8 +9,8 @@
 namespace carat {
 namespace {
 
-constexpr int kTileRows = 2, kTileTokens = 3;
-constexpr int kTileQueries = 2, kTileVectors = 2;
+constexpr int kTileRows = 4, kTileTokens = 3;
+constexpr int kTileQueries = 4, kTileVectors = 2;
 constexpr int kTileInt8 = 4;
 
 struct Floats {
@@ -142,6 +142,20 @@ inline void store_bf16_part(uint16_t* p, Floats v, int64_t n) {
   store16(p, narrow_bf16(v.a), narrow_bf16(v.b), n);
 }
 
+// ---- parts
+
+constexpr int kParts = 2, kPartLanes = 8;
+typedef __m256 Part;
+
+inline Part part_zero() { return _mm256_setzero_ps(); }
+inline Part part_set1(float x) { return _mm256_set1_ps(x); }
+inline Part part_load(const float* p) { return _mm256_loadu_ps(p); }
+inline void part_store(float* p, Part v) { _mm256_storeu_ps(p, v); }
+inline Part part_load_f16(const uint16_t* p) { return _mm256_cvtph_ps(load8(p)); }
+inline Part part_load_bf16(const uint16_t* p) { return widen_bf16(load8(p)); }
+inline Part part_fma(Part a, Part b, Part c) { return _mm256_fmadd_ps(a, b, c); }
+inline Part part_of(Floats v, int i) { return i == 0 ? v.a : v.b; }
+
 // ---- 32-bit integers
 
 inline Ints set1_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
@@ -266,29 +280,78 @@ inline void transpose16(const uint8_t* p, int64_t stride, Bytes* out) {
   for (int c = 0; c < 4; ++c) out[c] = {first[c], second[c]};
 }
 
+template <int c>
+inline __m256i bit_bytes_eight(__m256i words, uint8_t value) {
+  // Each lane's byte c/2 four times over, then one bit of it for each.
+  const __m256i start =
+      _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404, 0x08080808, 0x0c0c0c0c);
+  const __m256i byte = _mm256_add_epi8(start, _mm256_set1_epi8(c / 2));
+  const __m256i bits = _mm256_set1_epi32(c % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
+  const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(words, byte), bits), bits);
+  return _mm256_and_si256(set, _mm256_set1_epi8(static_cast<char>(value)));
+}
+template <int c>
+inline Bytes bit_bytes(Ints words, uint8_t value) {
+  return {bit_bytes_eight<c>(words.a, value), bit_bytes_eight<c>(words.b, value)};
+}
+
 // ---- products of bytes
 
-// Without VNNI: maddubs adds two u8 x s8 products in 16 bits and saturates. Up to u = 127 it cannot; wider
-// bytes lose their bias and go in as |w| with the sign moved to a, and 2 * 128 * 127 still fits.
+#if defined(__AVXVNNI__)
+
+constexpr int kWideBias = 0;
+template <int kMaxQ, int kGroups>
+struct ByteDots {
+  __m256i sum_a, sum_b;
+  void start(Ints first) { sum_a = first.a, sum_b = first.b; }
+  void add(int /*group*/, Bytes w, const int8_t* a) {
+    int32_t four;
+    memcpy(&four, a, 4);
+    const __m256i all = _mm256_set1_epi32(four);
+    sum_a = _mm256_dpbusd_avx_epi32(sum_a, w.a, all);
+    sum_b = _mm256_dpbusd_avx_epi32(sum_b, w.b, all);
+  }
+  Ints total() const { return {sum_a, sum_b}; }
+};
+
+#else
+
+// maddubs adds two u8 x s8 products in 16 bits and saturates. Up to u = 127 it cannot; wider bytes lose their
+// bias and go in as |w| with the sign moved to a, and 2 * 128 * 127 still fits.
 constexpr int kWideBias = 128;
 template <bool wide>
-inline __m256i dot4_eight(__m256i acc, __m256i w, __m256i a) {
-  __m256i pairs;
-  if constexpr (wide) {
-    const __m256i q = _mm256_xor_si256(w, _mm256_set1_epi8(static_cast<char>(0x80)));
-    pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(a, q));
-  } else {
-    pairs = _mm256_maddubs_epi16(w, a);
+inline __m256i multiply_pairs(__m256i w, __m256i a) {
+  if constexpr (!wide) return _mm256_maddubs_epi16(w, a);
+  const __m256i q = _mm256_xor_si256(w, _mm256_set1_epi8(static_cast<char>(0x80)));
+  return _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(a, q));
+}
+// How many such pairs of products fit into 16 bits together: 1, 2, 4 or 8.
+constexpr int pairs_that_fit(int max_q, int n_groups) {
+  int n = 1;
+  while (2 * n <= n_groups && 2 * n * 2 * 128 * max_q <= 32767) n *= 2;
+  return n;
+}
+template <int kMaxQ, int kGroups>
+struct ByteDots {
+  static constexpr int kDepth = pairs_that_fit(kMaxQ, kGroups);
+  Ints sums;
+  Bytes pairs;
+  void start(Ints first) { sums = first; }
+  void add(int group, Bytes w, const int8_t* a) {
+    int32_t four;
+    memcpy(&four, a, 4);
+    const __m256i all = _mm256_set1_epi32(four), one = _mm256_set1_epi16(1);
+    const Bytes p = {multiply_pairs<(kMaxQ > 127)>(w.a, all), multiply_pairs<(kMaxQ > 127)>(w.b, all)};
+    pairs = group % kDepth == 0 ? p : Bytes{_mm256_add_epi16(pairs.a, p.a), _mm256_add_epi16(pairs.b, p.b)};
+    if (group % kDepth == kDepth - 1)
+      sums = {_mm256_add_epi32(sums.a, _mm256_madd_epi16(pairs.a, one)),
+              _mm256_add_epi32(sums.b, _mm256_madd_epi16(pairs.b, one))};
   }
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-template <bool wide>
-inline Ints dot4(Ints acc, Bytes w, const int8_t* a) {
-  int32_t four;
-  memcpy(&four, a, 4);
-  const __m256i all = _mm256_set1_epi32(four);
-  return {dot4_eight<wide>(acc.a, w.a, all), dot4_eight<wide>(acc.b, w.b, all)};
-}
+  Ints total() const { return sums; }
+};
+
+#endif
+
 inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
   return set1_int(sums[0] * c0 + sums[1] * c1);
 }

@@ -97,6 +97,20 @@ inline void store_bf16_part(uint16_t* p, Floats v, int64_t n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtepi32_epi16(r));
 }
 
+// ---- parts
+
+constexpr int kParts = 1, kPartLanes = 16;
+typedef __m512 Part;
+
+inline Part part_zero() { return _mm512_setzero_ps(); }
+inline Part part_set1(float x) { return _mm512_set1_ps(x); }
+inline Part part_load(const float* p) { return _mm512_loadu_ps(p); }
+inline void part_store(float* p, Part v) { _mm512_storeu_ps(p, v); }
+inline Part part_load_f16(const uint16_t* p) { return load_f16(p).v; }
+inline Part part_load_bf16(const uint16_t* p) { return load_bf16(p).v; }
+inline Part part_fma(Part a, Part b, Part c) { return _mm512_fmadd_ps(a, b, c); }
+inline Part part_of(Floats v, int) { return v.v; }
+
 // ---- 32-bit integers
 
 inline Ints set1_int(int32_t x) { return {_mm512_set1_epi32(x)}; }
@@ -184,15 +198,30 @@ inline void transpose16(const uint8_t* p, int64_t stride, Bytes* out) {
   out[3].v = _mm512_unpackhi_epi64(high01, high23);
 }
 
+template <int c>
+inline Bytes bit_bytes(Ints words, uint8_t value) {
+  // Each lane's byte c/2 four times over, then one bit of it for each.
+  const __m512i byte =
+      _mm512_add_epi8(_mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0), _mm512_set1_epi8(c / 2));
+  const __m512i bits = _mm512_set1_epi32(c % 2 == 0 ? 0x08040201 : static_cast<int>(0x80402010));
+  const __mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(words.v, byte), bits);
+  return {_mm512_maskz_set1_epi8(set, static_cast<char>(value))};
+}
+
 // ---- products of bytes
 
 constexpr int kWideBias = 0;
-template <bool wide>
-inline Ints dot4(Ints acc, Bytes w, const int8_t* a) {
-  int32_t four;
-  memcpy(&four, a, 4);
-  return {_mm512_dpbusd_epi32(acc.v, w.v, _mm512_set1_epi32(four))};
-}
+template <int kMaxQ, int kGroups>
+struct ByteDots {
+  __m512i sums;
+  void start(Ints first) { sums = first.v; }
+  void add(int /*group*/, Bytes w, const int8_t* a) {
+    int32_t four;
+    memcpy(&four, a, 4);
+    sums = _mm512_dpbusd_epi32(sums, w.v, _mm512_set1_epi32(four));
+  }
+  Ints total() const { return {sums}; }
+};
 inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
   int32_t pair;
   memcpy(&pair, sums, 4);

@@ -10,8 +10,8 @@ namespace carat {
 namespace {
 
 // Tile shapes: how many results the registers hold at once. They never change a result.
-constexpr int kTileRows = 1, kTileTokens = 1;      // float dots
-constexpr int kTileQueries = 1, kTileVectors = 1;  // weighted sums
+constexpr int kTileRows = 4, kTileTokens = 2;      // float dots
+constexpr int kTileQueries = 4, kTileVectors = 2;  // weighted sums, in parts
 constexpr int kTileInt8 = 2;                       // tokens of an int8 panel
 
 struct Floats {
@@ -162,6 +162,29 @@ inline void store_bf16_part(uint16_t* p, Floats v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = to_bf16_lane(v.lane[i]);
 }
 
+// ---- parts: the kParts registers that sixteen lanes take here, for loops that keep many sums in registers
+
+constexpr int kParts = 4, kPartLanes = 16 / kParts;
+typedef float Part __attribute__((vector_size(16)));
+
+inline Part part_zero() { return Part{}; }
+inline Part part_set1(float x) { return Part{x, x, x, x}; }
+inline Part part_load(const float* p) {
+  Part r;
+  memcpy(&r, p, sizeof r);
+  return r;
+}
+inline void part_store(float* p, Part v) { memcpy(p, &v, sizeof v); }
+inline Part part_load_f16(const uint16_t* p) {
+  return Part{f16_lane(p[0]), f16_lane(p[1]), f16_lane(p[2]), f16_lane(p[3])};
+}
+inline Part part_load_bf16(const uint16_t* p) {
+  const auto lane = [](uint16_t b) { return __builtin_bit_cast(float, uint32_t{b} << 16); };
+  return Part{lane(p[0]), lane(p[1]), lane(p[2]), lane(p[3])};
+}
+inline Part part_fma(Part a, Part b, Part c) { return a * b + c; }
+inline Part part_of(Floats v, int i) { return part_load(v.lane + kPartLanes * i); }
+
 // ---- 32-bit integers
 
 inline Ints set1_int(int32_t x) {
@@ -310,19 +333,32 @@ inline void transpose16(const uint8_t* p, int64_t stride, Bytes* out) {
   for (int c = 0; c < 4; ++c) CARAT_LANES memcpy(out[c].lane + 4 * i, p + i * stride + 4 * c, 4);
 }
 
+// Byte 4 lane + j gets `value` where bit 4 c + j of the lane is set, else 0.
+template <int c>
+inline Bytes bit_bytes(Ints words, uint8_t value) {
+  Bytes r;
+  CARAT_BYTES r.lane[i] = (words.lane[i / 4] >> (4 * c + i % 4) & 1) != 0 ? value : 0;
+  return r;
+}
+
 // ---- products of bytes
 
-// dot4<wide> yields, in each of sixteen lanes, acc + sum_j (w[4 lane + j] - kWideBias if wide) * a[j].
-// `wide` says that w may exceed 127, which some ISAs must know.
+// Adds up, for each of sixteen rows, w[4 lane + j] * a[j] over kGroups groups of four values; bytes of w are
+// at most kMaxQ. Where kMaxQ > 127, kWideBias may have been taken off each w: whoever starts the sum accounts
+// for it.
 constexpr int kWideBias = 0;
-template <bool wide>
-inline Ints dot4(Ints acc, Bytes w, const int8_t* a) {
-  CARAT_LANES {
-    for (int j = 0; j < 4; ++j)
-      acc.lane[i] += static_cast<int16_t>(w.lane[4 * i + j]) * static_cast<int16_t>(a[j]);
+template <int kMaxQ, int kGroups>
+struct ByteDots {
+  Ints sums;
+  void start(Ints first) { sums = first; }
+  void add(int /*group*/, Bytes w, const int8_t* a) {
+    CARAT_LANES {
+      for (int j = 0; j < 4; ++j)
+        sums.lane[i] += static_cast<int16_t>(w.lane[4 * i + j]) * static_cast<int16_t>(a[j]);
+    }
   }
-  return acc;
-}
+  Ints total() const { return sums; }
+};
 // All lanes: sums[0] * c0 + sums[1] * c1
 inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
   return set1_int(sums[0] * c0 + sums[1] * c1);

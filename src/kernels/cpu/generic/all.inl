@@ -1,10 +1,9 @@
 // Every algorithm, in the order of use. Included by an ISA's object after its vocabulary.
 // clang-format off
 #include "kernels/cpu/generic/math.inl"
+#include "kernels/cpu/generic/lanes.inl"
 #include "kernels/cpu/generic/rows.inl"
 #include "kernels/cpu/generic/float_dots.inl"
 #include "kernels/cpu/generic/attention.inl"
-#include "kernels/cpu/generic/int8_dots.inl"
-#include "kernels/cpu/generic/small_blocks.inl"
-#include "kernels/cpu/generic/super_blocks.inl"
+#include "kernels/cpu/generic/int8.inl"
 #include "kernels/cpu/generic/table.inl"

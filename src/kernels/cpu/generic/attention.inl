@@ -25,31 +25,32 @@ inline const typename Row::Element* value_of(const WeightedSum& w, int64_t posit
          d;
 }
 
-// kQueries rows of acc, kVectors times sixteen columns from d on.
+// kQueries rows of acc, kVectors parts of columns from d on.
 template <class Row, int kQueries, int kVectors>
 inline void weigh_tile(const WeightedSum& w, int64_t query, int64_t d) {
-  Floats acc[kQueries][kVectors];
+  Part acc[kQueries][kVectors];
+  const auto place = [&](int q, int v) { return w.acc + (query + q) * w.dim + d + kPartLanes * v; };
 #pragma GCC unroll 8
   for (int q = 0; q < kQueries; ++q)
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) acc[q][v] = load(w.acc + (query + q) * w.dim + d + 16 * v);
+    for (int v = 0; v < kVectors; ++v) acc[q][v] = part_load(place(q, v));
   const float* p = w.p + query * w.p_stride;
   for (int64_t i = 0; i < w.n_positions; ++i) {
     const auto* value = value_of<Row>(w, i, d);
-    Floats values[kVectors];
+    Part values[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) values[v] = Row::load(value + 16 * v);
+    for (int v = 0; v < kVectors; ++v) values[v] = Row::load(value + kPartLanes * v);
 #pragma GCC unroll 8
     for (int q = 0; q < kQueries; ++q) {
-      const Floats weight = set1(p[q * w.p_stride + i]);
+      const Part weight = part_set1(p[q * w.p_stride + i]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) acc[q][v] = fma(weight, values[v], acc[q][v]);
+      for (int v = 0; v < kVectors; ++v) acc[q][v] = part_fma(weight, values[v], acc[q][v]);
     }
   }
 #pragma GCC unroll 8
   for (int q = 0; q < kQueries; ++q)
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) store(w.acc + (query + q) * w.dim + d + 16 * v, acc[q][v]);
+    for (int v = 0; v < kVectors; ++v) part_store(place(q, v), acc[q][v]);
 }
 
 // The last n < 16 columns of one query.
@@ -71,9 +72,10 @@ inline void weigh_columns(const WeightedSum& w, int64_t d) {
 
 template <class Row>
 void weighted_sum(const WeightedSum& w) {
+  constexpr int64_t kColumns = kPartLanes * kTileVectors;
   int64_t d = 0;
-  for (; d + 16 * kTileVectors <= w.dim; d += 16 * kTileVectors) weigh_columns<Row, kTileVectors>(w, d);
-  for (; d + 16 <= w.dim; d += 16) weigh_columns<Row, 1>(w, d);
+  for (; d + kColumns <= w.dim; d += kColumns) weigh_columns<Row, kTileVectors>(w, d);
+  for (; d + kPartLanes <= w.dim; d += kPartLanes) weigh_columns<Row, 1>(w, d);
   if (d < w.dim)
     for (int64_t query = 0; query < w.n_queries; ++query) weigh_part<Row>(w, query, d, w.dim - d);
 }

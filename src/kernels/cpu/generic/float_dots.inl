@@ -6,69 +6,97 @@ namespace {
 
 struct F32Row {
   using Element = float;
-  static Floats load(const float* p) { return carat::load(p); }
+  static Part load(const float* p) { return part_load(p); }
   static Floats load_part(const float* p, int64_t n) { return carat::load_part(p, n); }
 };
 struct F16Row {
   using Element = uint16_t;
-  static Floats load(const uint16_t* p) { return load_f16(p); }
+  static Part load(const uint16_t* p) { return part_load_f16(p); }
   static Floats load_part(const uint16_t* p, int64_t n) { return load_f16_part(p, n); }
 };
 struct Bf16Row {
   using Element = uint16_t;
-  static Floats load(const uint16_t* p) { return load_bf16(p); }
+  static Part load(const uint16_t* p) { return part_load_bf16(p); }
   static Floats load_part(const uint16_t* p, int64_t n) { return load_bf16_part(p, n); }
 };
 
-template <class Row>
-inline const typename Row::Element* row_of(const FloatDots& d, int64_t row) {
-  return reinterpret_cast<const typename Row::Element*>(static_cast<const uint8_t*>(d.weights) +
-                                                        row * d.weight_stride);
-}
+// The accumulators of a tile, sixteen lanes each; at [token * kRows + row].
+template <int kRows, int kTokens>
+struct TileSums {
+  float lane[kRows * kTokens][16];
+};
 
 template <int kRows, int kTokens>
-inline void store_sums(const FloatDots& d, const Floats (&acc)[kRows * kTokens], int64_t row, int64_t token) {
-  constexpr int kFours = kRows * kTokens / 4 * 4;
-  float sums[kRows * kTokens];
+inline void store_sums(const FloatDots& d, const TileSums<kRows, kTokens>& sums, int64_t row, int64_t token) {
+  constexpr int kSums = kRows * kTokens, kFours = kSums / 4 * 4;
+  float total[kSums];
+  const auto at = [&](int i) { return load(sums.lane[i]); };
 #pragma GCC unroll 8
-  for (int i = 0; i < kFours; i += 4) sum4(acc[i], acc[i + 1], acc[i + 2], acc[i + 3], sums + i);
+  for (int i = 0; i < kFours; i += 4) sum4(at(i), at(i + 1), at(i + 2), at(i + 3), total + i);
 #pragma GCC unroll 8
-  for (int i = kFours; i < kRows * kTokens; ++i) sums[i] = sum(acc[i]);
+  for (int i = kFours; i < kSums; ++i) total[i] = sum(at(i));
   for (int t = 0; t < kTokens; ++t)
-    for (int r = 0; r < kRows; ++r) d.out[(token + t) * d.out_stride + row + r] = sums[t * kRows + r];
+    for (int r = 0; r < kRows; ++r) d.out[(token + t) * d.out_stride + row + r] = total[t * kRows + r];
 }
 
-// kRows rows with kTokens tokens.
+template <class Row, int kRows>
+struct TileRows {
+  const typename Row::Element* w[kRows];
+};
+
+// Adds values [from, to) of k, a multiple of 16, to one part of the sums.
+template <class Row, int kRows, int kTokens>
+inline void add_range(const FloatDots& d, const TileRows<Row, kRows>& rows, const float* x, int64_t from,
+                      int64_t to, int part, TileSums<kRows, kTokens>& sums) {
+  Part acc[kTokens * kRows];
+#pragma GCC unroll 32
+  for (int i = 0; i < kTokens * kRows; ++i) acc[i] = part_load(sums.lane[i] + part * kPartLanes);
+  for (int64_t i = from + part * kPartLanes; i < to; i += 16) {
+    Part v[kTokens];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) v[t] = part_load(x + t * d.x_stride + i);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const Part weight = Row::load(rows.w[r] + i);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) acc[t * kRows + r] = part_fma(weight, v[t], acc[t * kRows + r]);
+    }
+  }
+#pragma GCC unroll 32
+  for (int i = 0; i < kTokens * kRows; ++i) part_store(sums.lane[i] + part * kPartLanes, acc[i]);
+}
+
+// The last n < 16 values, zeros beyond them.
+template <class Row, int kRows, int kTokens>
+inline void add_tail(const FloatDots& d, const TileRows<Row, kRows>& rows, const float* x, int64_t from,
+                     int64_t n, TileSums<kRows, kTokens>& sums) {
+  for (int r = 0; r < kRows; ++r) {
+    const Floats weight = Row::load_part(rows.w[r] + from, n);
+    for (int t = 0; t < kTokens; ++t) {
+      float* lanes = sums.lane[t * kRows + r];
+      store(lanes, fma(weight, load_part(x + t * d.x_stride + from, n), load(lanes)));
+    }
+  }
+}
+
+// kRows rows with kTokens tokens. Where sixteen lanes are several registers, each is summed in a pass of its
+// own over a piece of k that stays in the first-level cache: more rows and tokens then share a load.
 template <class Row, int kRows, int kTokens>
 inline void dot_tile(const FloatDots& d, int64_t row, int64_t token) {
-  const typename Row::Element* w[kRows];
-  for (int r = 0; r < kRows; ++r) w[r] = row_of<Row>(d, row + r);
+  TileRows<Row, kRows> rows;
+  for (int r = 0; r < kRows; ++r)
+    rows.w[r] = reinterpret_cast<const typename Row::Element*>(static_cast<const uint8_t*>(d.weights) +
+                                                               (row + r) * d.weight_stride);
   const float* x = d.x + token * d.x_stride;
-  Floats acc[kTokens * kRows];
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t)
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) acc[t * kRows + r] = zero();
-  int64_t i = 0;
-  for (; i + 16 <= d.k; i += 16) {
-    Floats v[kTokens];
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) v[t] = load(x + t * d.x_stride + i);
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      const Floats weight = Row::load(w[r] + i);
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) acc[t * kRows + r] = fma(weight, v[t], acc[t * kRows + r]);
-    }
+  TileSums<kRows, kTokens> sums{};
+  const int64_t whole = d.k / 16 * 16, piece = kParts == 1 ? whole : 256;
+  for (int64_t from = 0; from < whole; from += piece) {
+    const int64_t to = from + piece < whole ? from + piece : whole;
+    for (int part = 0; part < kParts; ++part)
+      add_range<Row, kRows, kTokens>(d, rows, x, from, to, part, sums);
   }
-  if (i < d.k) {
-    for (int r = 0; r < kRows; ++r) {
-      const Floats weight = Row::load_part(w[r] + i, d.k - i);
-      for (int t = 0; t < kTokens; ++t)
-        acc[t * kRows + r] = fma(weight, load_part(x + t * d.x_stride + i, d.k - i), acc[t * kRows + r]);
-    }
-  }
-  store_sums<kRows, kTokens>(d, acc, row, token);
+  if (whole < d.k) add_tail<Row, kRows, kTokens>(d, rows, x, whole, d.k - whole, sums);
+  store_sums<kRows, kTokens>(d, sums, row, token);
 }
 
 // kRows rows with the n_tokens < kTokens + 1 tokens that are left.
@@ -85,7 +113,7 @@ inline void dot_tail(const FloatDots& d, int64_t row, int64_t token, int64_t n_t
 // Panels of a few rows stay in the first caches while all tokens pass.
 template <class Row>
 void float_dots(const FloatDots& d) {
-  constexpr int64_t kPanel = 16;
+  constexpr int64_t kPanel = 4 * kTileRows;
   for (int64_t panel = 0; panel < d.n_rows; panel += kPanel) {
     const int64_t end = panel + kPanel < d.n_rows ? panel + kPanel : d.n_rows;
     for (int64_t token = 0; token < d.n_tokens; token += kTileTokens) {

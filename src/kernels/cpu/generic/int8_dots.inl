@@ -44,35 +44,34 @@ template <class Format, int kTokens>
 inline void dot_panel(const Panel& panel, int64_t n_sub, const Int8Rows& x, int64_t token, int64_t k0,
                       float* acc) {
   constexpr int kSub = Format::kSub;
-  constexpr int16_t kOffset = Format::kOffset - (Format::kWide ? kWideBias : 0);
+  constexpr int16_t kOffset = Format::kOffset - (Format::kMaxQ > 127 ? kWideBias : 0);
   Floats total[kTokens];
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) total[t] = load(acc + 16 * t);
   for (int64_t s = 0; s < n_sub; ++s) {
     const int64_t k = k0 + s * kSub;
-    Ints dot[kTokens];
+    ByteDots<Format::kMaxQ, kSub / 4> dot[kTokens];
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const int16_t* sums = x.sums + (token + t) * 2 * x.scale_stride + k / 32 * 2;
       if constexpr (kOffset == 0)
-        dot[t] = set1_int(0);
+        dot[t].start(set1_int(0));
       else if constexpr (kSub == 32)
-        dot[t] = dot2(sums, -kOffset, -kOffset);
+        dot[t].start(dot2(sums, -kOffset, -kOffset));
       else
-        dot[t] = s % 2 == 0 ? dot2(sums, -kOffset, 0) : dot2(sums, 0, -kOffset);
+        dot[t].start(s % 2 == 0 ? dot2(sums, -kOffset, 0) : dot2(sums, 0, -kOffset));
     }
 #pragma GCC unroll 8
     for (int g = 0; g < kSub / 4; ++g) {
       const Bytes w = load_bytes(panel.q + (s * (kSub / 4) + g) * 64);
 #pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t)
-        dot[t] = dot4<Format::kWide>(dot[t], w, x.q + (token + t) * x.q_stride + k + 4 * g);
+      for (int t = 0; t < kTokens; ++t) dot[t].add(g, w, x.q + (token + t) * x.q_stride + k + 4 * g);
     }
     const Floats scale = load(panel.scale + 16 * s);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const Floats factor = mul(scale, set1(x.scale[(token + t) * x.scale_stride + k / 32]));
-      total[t] = fma(factor, to_floats(dot[t]), total[t]);
+      total[t] = fma(factor, to_floats(dot[t].total()), total[t]);
     }
     if constexpr (Format::kHasMin) {
       const Floats min = load(panel.min + 16 * s);

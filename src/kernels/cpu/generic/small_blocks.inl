@@ -1,7 +1,7 @@
 // Unpackers of the types with blocks of 32 or 64 values: sixteen rows of one block into a panel.
 //
 // A format says its block, its bytes, the length of the sub-blocks that share a scale, and
-// value = scale * (q - kOffset) - min. kWide: q may exceed 127. Layouts: the codecs' headers in quant/.
+// value = scale * (q - kOffset) - min with q <= kMaxQ. Layouts: the codecs' headers in quant/.
 namespace carat {
 namespace {
 
@@ -19,12 +19,11 @@ inline void store_bytes(uint8_t* out, const Bytes* q, int n) {
   for (int c = 0; c < n; ++c) store(out + 64 * c, q[c]);
 }
 // Adds bit i of each row's 32-bit word as bit 4 of value i.
+template <int c = 0>
 inline void add_fifth_bits(Bytes* q, Ints bits) {
-  for (int c = 0; c < 8; ++c) {
-    // The product puts copies of the four bits 7 places apart: bit j lands on bit 4 of byte j.
-    const Ints spread = mul(bit_and(bits, set1_int(15)), set1_int(0x02040810));
-    q[c] = bit_or(q[c], as_bytes(bit_and(spread, set1_int(0x10101010))));
-    bits = shift_right<4>(bits);
+  if constexpr (c < 8) {
+    q[c] = bit_or(q[c], bit_bytes<c>(bits, 16));
+    add_fifth_bits<c + 1>(q, bits);
   }
 }
 inline void look_up(Bytes* q, const uint8_t* table) {
@@ -32,8 +31,8 @@ inline void look_up(Bytes* q, const uint8_t* table) {
 }
 
 struct Q4_0 {
-  static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 8;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 8, kMaxQ = 15;
+  static constexpr bool kHasMin = false;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     Bytes q[8];
     unpack_nibbles(p + 2, stride, q);
@@ -43,8 +42,8 @@ struct Q4_0 {
 };
 
 struct Q4_1 {
-  static constexpr int kBlock = 32, kBytes = 20, kSub = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBlock = 32, kBytes = 20, kSub = 32, kOffset = 0, kMaxQ = 15;
+  static constexpr bool kHasMin = true;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     Bytes q[8];
     unpack_nibbles(p + 4, stride, q);
@@ -56,8 +55,8 @@ struct Q4_1 {
 };
 
 struct Q5_0 {
-  static constexpr int kBlock = 32, kBytes = 22, kSub = 32, kOffset = 16;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBlock = 32, kBytes = 22, kSub = 32, kOffset = 16, kMaxQ = 31;
+  static constexpr bool kHasMin = false;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     Bytes q[8];
     unpack_nibbles(p + 6, stride, q);
@@ -68,8 +67,8 @@ struct Q5_0 {
 };
 
 struct Q5_1 {
-  static constexpr int kBlock = 32, kBytes = 24, kSub = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBlock = 32, kBytes = 24, kSub = 32, kOffset = 0, kMaxQ = 31;
+  static constexpr bool kHasMin = true;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     Bytes q[8];
     unpack_nibbles(p + 8, stride, q);
@@ -82,8 +81,8 @@ struct Q5_1 {
 };
 
 struct Q8_0 {
-  static constexpr int kBlock = 32, kBytes = 34, kSub = 32, kOffset = 128;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBlock = 32, kBytes = 34, kSub = 32, kOffset = 128, kMaxQ = 255;
+  static constexpr bool kHasMin = false;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     Bytes q[8];
     transpose16(p + 2, stride, q);
@@ -98,8 +97,8 @@ struct Q8_0 {
 constexpr uint8_t kIq4Table[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
 
 struct IQ4_NL {
-  static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 127;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 127, kMaxQ = 240;
+  static constexpr bool kHasMin = false;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     Bytes q[8];
     unpack_nibbles(p + 2, stride, q);
@@ -113,8 +112,8 @@ struct IQ4_NL {
 constexpr uint8_t kE2m1Table[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
 struct MXFP4 {
-  static constexpr int kBlock = 32, kBytes = 17, kSub = 32, kOffset = 12;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBlock = 32, kBytes = 17, kSub = 32, kOffset = 12, kMaxQ = 24;
+  static constexpr bool kHasMin = false;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     Bytes q[8];
     unpack_nibbles(p + 1, stride, q);
@@ -130,8 +129,8 @@ struct MXFP4 {
 };
 
 struct NVFP4 {
-  static constexpr int kBlock = 64, kBytes = 36, kSub = 16, kOffset = 12;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBlock = 64, kBytes = 36, kSub = 16, kOffset = 12, kMaxQ = 24;
+  static constexpr bool kHasMin = false;
   // Half of an unsigned E4M3 number: mantissa times power of two; the NaN code counts as 0.
   static Floats half_e4m3(Ints code) {
     const Ints exponent = bit_and(shift_right<3>(code), set1_int(15));

@@ -15,8 +15,8 @@ inline void store_scales(float* out, Floats d, Ints bytes, int32_t offset = 0) {
 inline uint8_t* place(const Panel& panel, int value) { return panel.q + 16 * value; }
 
 struct Q2_K {
-  static constexpr int kBlock = 256, kBytes = 84, kSub = 16, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBlock = 256, kBytes = 84, kSub = 16, kOffset = 0, kMaxQ = 3;
+  static constexpr bool kHasMin = true;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     const Ints both = gather4(p + 80, stride);
     const Floats d = f16_lanes(both), dmin = f16_high_lanes(both);
@@ -38,8 +38,8 @@ struct Q2_K {
 };
 
 struct Q3_K {
-  static constexpr int kBlock = 256, kBytes = 110, kSub = 16, kOffset = 4;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBlock = 256, kBytes = 110, kSub = 16, kOffset = 4, kMaxQ = 7;
+  static constexpr bool kHasMin = false;
   static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
     // The last 16 bytes of the block are two of the quants, twelve of scales and d.
     Bytes v[4];
@@ -93,8 +93,8 @@ inline void unpack_six_bit_scales(const uint8_t* p, int64_t stride, const Panel&
 }
 
 struct Q4_K {
-  static constexpr int kBlock = 256, kBytes = 144, kSub = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBlock = 256, kBytes = 144, kSub = 32, kOffset = 0, kMaxQ = 15;
+  static constexpr bool kHasMin = true;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     unpack_six_bit_scales(p, stride, panel);
     for (int i = 0; i < 8; ++i) {  // 16 bytes hold sixteen values of two sub-blocks
@@ -107,8 +107,8 @@ struct Q4_K {
 };
 
 struct Q5_K {
-  static constexpr int kBlock = 256, kBytes = 176, kSub = 32, kOffset = 0;
-  static constexpr bool kHasMin = true, kWide = false;
+  static constexpr int kBlock = 256, kBytes = 176, kSub = 32, kOffset = 0, kMaxQ = 31;
+  static constexpr bool kHasMin = true;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     unpack_six_bit_scales(p, stride, panel);
     for (int s = 0; s < 2; ++s) {  // the halves of 32 values
@@ -128,8 +128,8 @@ struct Q5_K {
 };
 
 struct Q6_K {
-  static constexpr int kBlock = 256, kBytes = 210, kSub = 16, kOffset = 32;
-  static constexpr bool kHasMin = false, kWide = false;
+  static constexpr int kBlock = 256, kBytes = 210, kSub = 16, kOffset = 32, kMaxQ = 63;
+  static constexpr bool kHasMin = false;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     const Floats d = f16_high_lanes(gather4(p + 206, stride));
     Bytes v[4], first[4], second[4];
@@ -157,8 +157,8 @@ struct Q6_K {
 };
 
 struct IQ4_XS {
-  static constexpr int kBlock = 256, kBytes = 136, kSub = 32, kOffset = 127;
-  static constexpr bool kHasMin = false, kWide = true;
+  static constexpr int kBlock = 256, kBytes = 136, kSub = 32, kOffset = 127, kMaxQ = 240;
+  static constexpr bool kHasMin = false;
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
     const Ints head = gather4(p, stride);
     const Floats d = f16_lanes(head);
