@@ -27,7 +27,9 @@ constexpr size_t kPieceBytes = size_t{1} << 20;
 // Gains of what a branch adds to the residual stream: small, or rounding would grow from layer to layer.
 constexpr float kBranchGain = 0.4f;
 constexpr float kHeadGain = 4;
-constexpr float kRouterSpread = 1.5f;
+// Wide enough that the last of the chosen experts weighs little: otherwise each near-tie between it and the next one
+// turns rounding noise into another result, and nothing could be compared.
+constexpr float kRouterSpread = 4;
 
 uint64_t seed_of(uint64_t seed, std::string_view name) {
   for (const char c : name) seed = mix64(seed ^ static_cast<unsigned char>(c));

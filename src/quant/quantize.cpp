@@ -183,6 +183,13 @@ QuantizeSummary summarize(const gguf::File& file, const std::vector<TensorType>&
   return summary;
 }
 
+// A float type asked for loses nothing of a matrix that has fewer bits: then what recipes keep is decoded like the rest.
+bool widens(const Tensor& tensor, TensorType wanted) {
+  const TypeInfo& info = type_info(wanted);
+  return info.block_length == 1 && tensor.n_rows() > 1 &&
+         type_info(tensor.type).bits_per_weight() < info.bits_per_weight();
+}
+
 }  // namespace
 
 Result<std::vector<TensorType>> plan_types(const gguf::File& file, const QuantizeOptions& options) {
@@ -198,7 +205,7 @@ Result<std::vector<TensorType>> plan_types(const gguf::File& file, const Quantiz
   for (const size_t i : layer_order(file.tensors)) {
     const Tensor& tensor = file.tensors[i];
     types[i] = tensor.type;
-    if (!is_quantizable(tensor)) continue;
+    if (!is_quantizable(tensor) && !widens(tensor, options.type)) continue;
     TensorType wanted =
         manual[i] ? *manual[i] : mixer.next(tensor);  // a mix does not count what rules decide
     if (options.embedding_type && is_embedding_table(tensor.name)) wanted = *options.embedding_type;
