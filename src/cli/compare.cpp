@@ -211,7 +211,7 @@ class Comparer {
  public:
   explicit Comparer(const Flags& flags) : flags_(flags) {}
 
-  Result<void> judge(std::vector<CompareFile> files, const Suite& suite) {
+  Result<void> judge(std::vector<CompareFile> files, const Suite& suite, std::string title = {}) {
     ProgressBar bar;
     CompareRequest request;
     request.files = std::move(files);
@@ -222,6 +222,7 @@ class Comparer {
     request.measure_speed = !flags_.no_speed;
     request.n_threads = n_threads();
     request.command = flags_.command;
+    request.title = std::move(title);
     request.progress = bar.callback();
     reports_.push_back(TRY(compare(request)));
     return {};
@@ -229,12 +230,8 @@ class Comparer {
 
   // The tables on standard output, the files where they are wanted.
   Result<void> publish() const {
-    if (!flags_.json.empty()) {
-      std::string json;
-      for (const EvalReport& report : reports_) json += (json.empty() ? "[" : ",\n") + to_json(report);
-      TRY(write_file(flags_.json, json + "]\n"));
-    }
-    if (!flags_.report.empty()) TRY(write_file(flags_.report, render_html(reports_.front())));
+    if (!flags_.json.empty()) TRY(write_file(flags_.json, to_json(reports_) + "\n"));
+    if (!flags_.report.empty()) TRY(write_file(flags_.report, render_html(reports_)));
     for (const EvalReport& report : reports_) print_line(render_text(report, stdout_style(), terminal_width()));
     if (!flags_.report.empty()) print_line(fmt::format("report: {}", flags_.report));
     return {};
@@ -256,7 +253,7 @@ Result<int> compare_lab(const Flags& flags) {
     auto files = TRY(LabRequest(family, models, *folder, comparer.n_threads()).build());
     const int n_per_kind = flags.n_per_kind > 0 ? flags.n_per_kind : lab::kTestDocumentsPerKind;
     const Suite suite = lab_suite(files.front().model->tokenizer, lab::kTestSeed, n_per_kind);
-    TRY(comparer.judge(std::move(files), suite));
+    TRY(comparer.judge(std::move(files), suite, family.name));
   }
   TRY(comparer.publish());
   return 0;

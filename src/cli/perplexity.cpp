@@ -3,16 +3,15 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "base/file.h"
 #include "cli/command.h"
 #include "cli/common.h"
+#include "report/eval_text.h"
+#include "report/json.h"
+#include "report/terminal.h"
 
 namespace carat::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Flags {
   std::string file, text, parent;
@@ -21,59 +20,24 @@ struct Flags {
   EngineFlags engine;
 };
 
-Json to_json(const Spread& spread) { return {{"value", spread.value}, {"error", spread.error}}; }
-
-Json to_json(const PerplexityReport& report) {
-  Json json{{"chunks", report.n_chunks}, {"tokens", report.n_tokens}, {"ppl", to_json(report.perplexity)}};
-  if (report.reference_perplexity) json["ppl_parent"] = to_json(*report.reference_perplexity);
-  if (const auto& d = report.divergence) {
-    json["kld_mean"] = to_json(d->kld);
-    json["kld_median"] = d->kld_median;
-    json["kld_p99"] = d->kld_p99;
-    json["kld_p999"] = d->kld_p999;
-    json["kld_max"] = d->kld_max;
-    json["top1"] = to_json(d->top1);
-    json["rms_dp"] = to_json(d->rms_dp);
-    json["ln_ppl_ratio"] = to_json(d->log_ratio);
-  }
-  return json;
-}
-
-void print_table(const PerplexityReport& report) {
-  const auto line = [](std::string_view name, double value, double error, std::string_view unit) {
-    print_line(fmt::format("  {:<24} {:>12.6f} ± {:<10.6f} {}", name, value, error, unit));
-  };
-  print_line(fmt::format("{} chunks, {} scored tokens", report.n_chunks, report.n_tokens));
-  line("perplexity", report.perplexity.value, report.perplexity.error, "");
-  if (report.reference_perplexity)
-    line("perplexity of the parent", report.reference_perplexity->value, report.reference_perplexity->error, "");
-  if (const auto& d = report.divergence) {
-    line("ln(PPL / PPL parent)", d->log_ratio.value, d->log_ratio.error, "");
-    line("KL divergence, mean", d->kld.value, d->kld.error, "nat");
-    print_line(fmt::format("  {:<24} {:>12.6f}   median, {:.6f} 99 %, {:.6f} 99.9 %, {:.6f} max", "",
-                           d->kld_median, d->kld_p99, d->kld_p999, d->kld_max));
-    line("same top token", 100 * d->top1.value, 100 * d->top1.error, "%");
-    line("RMS change of p", 100 * d->rms_dp.value, 100 * d->rms_dp.error, "%");
-  }
-}
-
 Result<int> run_perplexity(const Flags& flags) {
   const auto model = TRY(open_model(flags.file));
   std::shared_ptr<const Model> parent;
   if (!flags.parent.empty()) parent = TRY(open_model(flags.parent));
   const std::string text = TRY(read_file(flags.text));
   const auto tokens = model->tokenizer.encode(text, {.parse_special = true});
+  ProgressBar bar;
   const auto report = TRY(perplexity(model, parent, tokens,
                                      {.n_ctx = flags.n_ctx,
                                       .max_chunks = flags.max_chunks,
                                       .kv = TRY(flags.engine.kv_type()),
                                       .precision = flags.engine.exact ? Precision::exact : Precision::fast,
                                       .n_threads = flags.engine.thread_count(),
-                                      .progress = nullptr}));
+                                      .progress = bar.callback()}));
   if (flags.json)
-    print_line(to_json(report).dump());
+    print_line(to_json(report));
   else
-    print_table(report);
+    print_line(render_text(report));
   return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "report/terminal.h"
 #include "quant/codec.h"
 
 namespace carat::cli {
@@ -39,7 +40,8 @@ Result<int> run_quantize(const Flags& flags) {
                                    TRY(codec_type(std::string_view(rule).substr(equals + 1), "--tensor-type")));
   }
   const auto file = TRY(gguf::open(flags.in));
-  const auto summary = TRY(quantize(file, flags.out, options));
+  ProgressBar bar;
+  const auto summary = TRY(quantize(file, flags.out, options, bar.callback()));
   print_line(fmt::format("{}: {:.2f} MB -> {:.2f} MB, {:.3f} bits per weight", flags.out,
                          static_cast<double>(summary.bytes_in) / 1e6, static_cast<double>(summary.bytes_out) / 1e6,
                          summary.bits_per_weight));

@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "report/terminal.h"
 #include "model/architecture.h"
 #include "quant/codec.h"
 
@@ -35,7 +36,8 @@ Result<int> run_synth(const Flags& flags) {
   weights.embedding_type =
       flags.embedding_type.empty() ? weights.matrix_type : TRY(synth_codec(flags.embedding_type, "--embedding-type"));
   weights.seed = flags.seed;
-  TRY(synthesize(config, weights, flags.out));
+  ProgressBar bar;
+  TRY(synthesize(config, weights, flags.out, bar.callback()));
   return 0;
 }
 

@@ -74,6 +74,7 @@ Result<EvalReport> compare(const CompareRequest& request) {
   report.warnings = guard_request(request, plan);
   for (Warning& w : guard_results(report)) report.warnings.push_back(std::move(w));
   report.command = request.command;
+  report.title = request.title;
   report.machine = describe_machine();
   report.n_threads = request.n_threads;
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

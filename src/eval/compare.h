@@ -36,6 +36,7 @@ struct CompareRequest {
   uint64_t seed = 1;
   Margins margins;
   std::string command;  // as typed, for the report
+  std::string title;    // EvalReport::title
   Progress progress;
 };
 

@@ -134,6 +134,7 @@ struct Recommendation {
 };
 
 struct EvalReport {
+  std::string title;  // what was judged, where one page holds several judgements; empty: it stands alone
   std::string command, machine, version;
   int n_threads = 1;
   std::string suite_name, suite_hash;

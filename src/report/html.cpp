@@ -45,8 +45,9 @@ class Page {
  public:
   explicit Page(const EvalReport& report) : report_(report) {}
 
+  // Everything between the page's head and its end.
   std::string write() {
-    head();
+    opening();
     answer();
     verdicts();
     pareto();
@@ -58,7 +59,6 @@ class Page {
     categories();
     warnings();
     provenance();
-    out_ += "</main>\n</body>\n</html>\n";
     return std::move(out_);
   }
 
@@ -106,15 +106,11 @@ class Page {
                        family_class(row(r).family), escape_html(label(report_, r)));
   }
 
-  void head() {
-    put("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n"
-        "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n"
-        "<title>Carat: {}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n",
-        escape_html(report_.suite_name), kStyleSheet);
-    put("<h1>Which file should I run?</h1>\n<p class=\"soft\">{} files judged on {}: {} items, {} answers, "
+  void opening() {
+    put("<h1>{}Which file should I run?</h1>\n<p class=\"soft\">{} files judged on {}: {} items, {} answers, "
         "{} scored "
         "tokens, on this machine in {:.0f} s.</p>\n",
-        n_files(), escape_html(report_.suite_name), format_count(report_.n_items),
+        report_.title.empty() ? "" : escape_html(report_.title) + ": ", n_files(), escape_html(report_.suite_name), format_count(report_.n_items),
         format_count(report_.n_answers), format_count(report_.n_tokens), report_.seconds);
   }
   int n_files() const {
@@ -368,6 +364,17 @@ class Page {
 
 }  // namespace
 
-std::string render_html(const EvalReport& report) { return Page(report).write(); }
+std::string render_html(const EvalReport& report) { return render_html(std::span(&report, 1)); }
+
+std::string render_html(std::span<const EvalReport> reports) {
+  CHECK(!reports.empty());
+  std::string page = fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\" />\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\" />\n"
+      "<title>Carat: {}</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n",
+      escape_html(reports.front().suite_name), kStyleSheet);
+  for (const EvalReport& report : reports) page += Page(report).write();
+  return page + "</main>\n</body>\n</html>\n";
+}
 
 }  // namespace carat

@@ -147,6 +147,7 @@ std::string dump(const Json& json) {
 
 std::string to_json(const EvalReport& report) {
   Json j;
+  j["title"] = report.title;
   j["command"] = report.command;
   j["version"] = report.version;
   j["machine"] = report.machine;
@@ -183,6 +184,12 @@ std::string to_json(const EvalReport& report) {
   j["warnings"] = Json::array();
   for (const Warning& w : report.warnings) j["warnings"].push_back({{"id", w.id}, {"message", w.message}});
   return dump(j);
+}
+
+std::string to_json(std::span<const EvalReport> reports) {
+  std::string list;
+  for (const EvalReport& report : reports) list += (list.empty() ? "[" : ",\n") + to_json(report);
+  return (list.empty() ? "[" : list) + "]";
 }
 
 std::string to_json(const PerplexityReport& report) {

@@ -1,6 +1,7 @@
 // Reports as JSON. Keys are named after the columns of the tables.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "eval/eval_report.h"
@@ -9,6 +10,7 @@
 namespace carat {
 
 std::string to_json(const EvalReport& report);
+std::string to_json(std::span<const EvalReport> reports);  // a list
 std::string to_json(const PerplexityReport& report);
 
 }  // namespace carat
