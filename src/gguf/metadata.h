@@ -67,6 +67,9 @@ class Metadata {
   void set_texts(std::string_view key, std::span<const std::string> values);  // copies into the arena
   void remove(std::string_view key);
 
+  // Keeps `storage`, into which the texts of arrays point, alive as long as this and its copies.
+  void keep_alive(std::shared_ptr<const void> storage) { storage_ = std::move(storage); }
+
  private:
   std::vector<Entry> entries_;
   // Looked up by view, without making a string.
@@ -76,6 +79,7 @@ class Metadata {
   };
   std::unordered_map<std::string, size_t, Hash, std::equal_to<>> index_;
   std::shared_ptr<std::deque<std::string>> arena_ = std::make_shared<std::deque<std::string>>();
+  std::shared_ptr<const void> storage_;
 };
 
 }  // namespace carat::gguf

@@ -342,6 +342,7 @@ Result<File> open(const std::string& path) {
   if (error || size != mapping->bytes().size())
     return fail("{}: changed while it was opened, expected {} bytes", path, mapping->bytes().size());
   File file = TRY(parse(mapping->bytes(), path));
+  file.metadata.keep_alive(mapping);
   file.mapping = std::move(mapping);
   return file;
 }
