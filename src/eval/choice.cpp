@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "eval/sentences.h"
+#include "eval/speed.h"
 
 namespace carat {
 namespace {
@@ -30,12 +31,16 @@ Result<uint64_t> parse_amount(std::string_view text, std::string_view whole) {
 
 const ReportRow& row_of(const EvalReport& report, int row) { return report.rows[static_cast<size_t>(row)]; }
 
+bool is_faster(const ReportRow& a, const ReportRow& b) {
+  return a.decode_tok_s > (1 + kSpeedNoise) * b.decode_tok_s;
+}
+
 // At least as good in all, better in one.
 bool dominates(const EvalReport& report, int a, int b) {
   const ReportRow &x = row_of(report, a), &y = row_of(report, b);
   const double qx = quality(report, a), qy = quality(report, b);
-  if (qx < qy || x.memory_bytes > y.memory_bytes || x.decode_tok_s < y.decode_tok_s) return false;
-  return qx > qy || x.memory_bytes < y.memory_bytes || x.decode_tok_s > y.decode_tok_s;
+  if (qx < qy || x.memory_bytes > y.memory_bytes || is_faster(y, x)) return false;
+  return qx > qy || x.memory_bytes < y.memory_bytes || is_faster(x, y);
 }
 
 // Cannot be told from the best: neither fewer right answers nor a higher NLL of the answers that would count.
@@ -108,12 +113,13 @@ Recommendation recommend(const EvalReport& report, const Sample& sample, const B
     const int best = result.fitting.front();
     for (const int row : result.fitting)
       if (row == best || ties_with(report, sample, row, best)) result.tied.push_back(row);
-    const auto handier = [&](int a, int b) {
-      const ReportRow &x = row_of(report, a), &y = row_of(report, b);
-      return x.decode_tok_s != y.decode_tok_s ? x.decode_tok_s > y.decode_tok_s
-                                              : x.memory_bytes < y.memory_bytes;
-    };
-    result.row = *std::min_element(result.tied.begin(), result.tied.end(), handier);
+    double fastest = 0;
+    for (const int row : result.tied) fastest = std::max(fastest, row_of(report, row).decode_tok_s);
+    for (const int row : result.tied) {
+      const ReportRow& r = row_of(report, row);
+      if ((1 + kSpeedNoise) * r.decode_tok_s < fastest) continue;
+      if (result.row < 0 || r.memory_bytes < row_of(report, result.row).memory_bytes) result.row = row;
+    }
   }
   result.sentence = sentence_of(report, result);
   return result;

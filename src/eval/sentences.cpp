@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/speed.h"
+
 namespace carat {
 namespace {
 
@@ -68,7 +70,10 @@ const Divergence* divergence_of(const EvalReport& report, const Comparison& c) {
 }
 
 std::string bytes_or_unstated(uint64_t bytes, std::string_view what) {
-  return bytes == 0 ? "" : fmt::format("{} {}", format_bytes(bytes), what);
+  if (bytes == 0) return "";
+  const double mebi = static_cast<double>(bytes) / (1 << 20);
+  return mebi >= 1024 ? fmt::format("{:.4g} GiB {}", mebi / 1024, what)
+                      : fmt::format("{:.4g} MiB {}", mebi, what);
 }
 
 std::string budget_words(const Budget& budget, int64_t n_ctx) {
@@ -171,15 +176,20 @@ std::string sentence_of(const EvalReport& report, const Recommendation& recommen
   if (row.decode_tok_s > 0) text += fmt::format(" and writes {:.0f} tokens/s", row.decode_tok_s);
   text += ".";
   if (recommendation.tied.size() > 1) {
+    constexpr size_t kNamed = 4;
     std::string others;
+    size_t n_others = 0;
     bool is_fastest = row.decode_tok_s > 0;
     for (const int other : recommendation.tied) {
       if (other == recommendation.row) continue;
-      others += (others.empty() ? "" : ", ") + label(report, other);
-      is_fastest = is_fastest && row.decode_tok_s > row_of(report, other).decode_tok_s;
+      if (++n_others <= kNamed) others += (others.empty() ? "" : ", ") + label(report, other);
+      is_fastest = is_fastest && row.decode_tok_s > (1 + kSpeedNoise) * row_of(report, other).decode_tok_s;
     }
+    if (n_others > kNamed) others += fmt::format(" and {} more", n_others - kNamed);
     text += fmt::format(" In quality it cannot be told from {}; of these it is the {}.", others,
-                        is_fastest ? "fastest" : "smallest among the fastest");
+                        is_fastest             ? "fastest"
+                        : row.decode_tok_s > 0 ? "smallest among the fastest"
+                                               : "smallest");
   } else if (recommendation.fitting.size() > 1) {
     text += " It answers best of all that fit.";
   }

@@ -14,7 +14,11 @@ struct Speed {
   double decode_tok_s = 0;   // the 16 after them
 };
 
-// Fast engine, best of a few repetitions that together take at most a second or so beyond the first.
+// Fast engine, best of repetitions that take about a second (one, if it takes longer than that). Models that
+// fit a cache are also timed with one thread: waiting for each other can cost threads more than they compute.
 Result<Speed> measure_speed(const std::shared_ptr<const Model>& model, TensorType kv, int n_threads);
+
+// Differences in speed below this share are not told from noise.
+inline constexpr double kSpeedNoise = 0.05;
 
 }  // namespace carat

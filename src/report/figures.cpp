@@ -91,12 +91,14 @@ class Pareto {
     const double pad = 0.06 * std::max(y_high_ - y_low_, 1e-6);
     y_low_ -= pad;
     y_high_ += pad;
+    if (has_answers()) y_high_ = std::min(y_high_, 100 + pad);
   }
 
   void axes() {
     for (const double tick : linear_ticks(y_low_, y_high_, 6)) {
       svg_.line(plot_.left, y_of(tick), plot_.right, y_of(tick), "grid");
-      const std::string words = has_answers() ? fmt::format("{:g} %", tick) : fmt::format("{:.4g}", -tick);
+      const std::string words =
+          has_answers() ? fmt::format("{:g} %", tick + 0.0) : fmt::format("{:.4g}", -tick);
       svg_.text(plot_.left - 6, y_of(tick) + 4, words, "tick", Anchor::end);
     }
     double last = -1e9;

@@ -115,7 +115,7 @@ std::vector<double> linear_ticks(double low, double high, int n) {
     }
   std::vector<double> ticks;
   for (double k = std::ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; ++k)
-    ticks.push_back(k * step);
+    ticks.push_back(k * step + 0.0);  // no -0
   return ticks;
 }
 
@@ -124,7 +124,7 @@ std::vector<double> log_ticks(double low, double high) {
   for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10)
     for (const double factor : {1.0, 2.0, 5.0})
       if (factor * power >= low && factor * power <= high) ticks.push_back(factor * power);
-  return ticks;
+  return ticks.size() >= 3 ? ticks : linear_ticks(low, high, 4);
 }
 
 namespace {

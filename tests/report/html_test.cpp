@@ -146,6 +146,7 @@ TEST(Labels, NeverOverlap) {
 TEST(Ticks, AreRound) {
   EXPECT_EQ(linear_ticks(0, 10, 5), (std::vector<double>{0, 2, 4, 6, 8, 10}));
   EXPECT_EQ(log_ticks(3e5, 4e6), (std::vector<double>{5e5, 1e6, 2e6}));
+  EXPECT_EQ(log_ticks(2.6e6, 4.3e6), (std::vector<double>{3e6, 3.5e6, 4e6}));  // too narrow for 1, 2, 5
   EXPECT_EQ(linear_ticks(1, 1, 5).size(), 1u);
 }
 
