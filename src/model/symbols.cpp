@@ -14,7 +14,13 @@ namespace {
 
 constexpr uint64_t kEmptyKey = UINT64_MAX;  // (kNone, kNone) is never added
 
-uint32_t hash_of(std::string_view text) {
+uint64_t key_of(uint32_t left, uint32_t right) { return uint64_t{left} << 32 | right; }
+
+size_t slots_for(size_t n) { return std::bit_ceil(n * 2 + 16); }
+
+}  // namespace
+
+uint32_t SymbolTable::hash_of(std::string_view text) {
   uint64_t hash = text.size();
   size_t i = 0;
   for (; i + 8 <= text.size(); i += 8) {
@@ -26,10 +32,6 @@ uint32_t hash_of(std::string_view text) {
   std::memcpy(&tail, text.data() + i, text.size() - i);
   return static_cast<uint32_t>(mix64(hash ^ tail));
 }
-
-size_t slots_for(size_t n) { return std::bit_ceil(n * 2 + 16); }
-
-}  // namespace
 
 void SymbolTable::reserve(size_t n) {
   ends_.reserve(n);
@@ -44,8 +46,7 @@ std::string_view SymbolTable::text(uint32_t id) const {
 
 uint32_t SymbolTable::find(std::string_view text) const { return slots_[probe(text, hash_of(text))].id; }
 
-uint32_t SymbolTable::intern(std::string_view text) {
-  const uint32_t hash = hash_of(text);
+uint32_t SymbolTable::intern(std::string_view text, uint32_t hash) {
   size_t slot = probe(text, hash);
   if (slots_[slot].id != kNone) return slots_[slot].id;
   if ((n_used_ + 1) * 2 > slots_.size()) {
@@ -87,16 +88,22 @@ void SymbolTable::rehash(size_t n_slots) {
 MergeTable::MergeTable(size_t max_pairs) : keys_(slots_for(max_pairs), kEmptyKey), ranks_(keys_.size()) {}
 
 void MergeTable::add(uint32_t left, uint32_t right, uint32_t rank) {
-  const uint64_t key = uint64_t{left} << 32 | right;
+  const uint64_t key = key_of(left, right);
   const size_t slot = probe(key);
   if (keys_[slot] == key) return;
   keys_[slot] = key;
   ranks_[slot] = rank;
 }
 
+void MergeTable::prefetch(uint32_t left, uint32_t right) const {
+  const size_t slot = mix64(key_of(left, right)) & (keys_.size() - 1);
+  __builtin_prefetch(&keys_[slot], 1);
+  __builtin_prefetch(&ranks_[slot], 1);
+}
+
 uint32_t MergeTable::rank(uint32_t left, uint32_t right) const {
   if (left == SymbolTable::kNone || right == SymbolTable::kNone) return kNone;
-  const uint64_t key = uint64_t{left} << 32 | right;
+  const uint64_t key = key_of(left, right);
   const size_t slot = probe(key);
   return keys_[slot] == key ? ranks_[slot] : kNone;
 }

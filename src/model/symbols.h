@@ -20,7 +20,13 @@ class SymbolTable {
   std::string_view text(uint32_t id) const;
   uint32_t find(std::string_view text) const;  // kNone: absent
   // The id of `text`, which is added if absent.
-  uint32_t intern(std::string_view text);
+  uint32_t intern(std::string_view text) { return intern(text, hash_of(text)); }
+
+  // For loops over many texts, where memory latency is what costs: hash a batch, then look it up.
+  static uint32_t hash_of(std::string_view text);
+  void prefetch(uint32_t hash) const { __builtin_prefetch(&slots_[hash & (slots_.size() - 1)]); }
+  uint32_t intern(std::string_view text, uint32_t hash);
+
   // A symbol that find() never returns.
   uint32_t add_hidden(std::string_view text);
 
@@ -46,6 +52,7 @@ class MergeTable {
   explicit MergeTable(size_t max_pairs = 0);
 
   void add(uint32_t left, uint32_t right, uint32_t rank);
+  void prefetch(uint32_t left, uint32_t right) const;  // what add() will touch
   uint32_t rank(uint32_t left, uint32_t right) const;  // kNone: they do not merge
 
  private:

@@ -22,6 +22,7 @@ namespace {
 
 constexpr int64_t kPoolBlocks = 1024;  // per row scale
 constexpr int64_t kMaxChunk = 256;     // elements of a pool block of formats without blocks
+constexpr int64_t kMinRowBlocks = 8;   // shorter rows are not made of pool blocks: two could be the same
 constexpr size_t kPieceBytes = size_t{1} << 20;
 
 // Gains of what a branch adds to the residual stream: small, or rounding would grow from layer to layer.
@@ -42,6 +43,20 @@ int64_t chunk_of(TensorType type, int64_t n_columns) {
   return block_length > 1 ? block_length : std::gcd(n_columns, kMaxChunk);
 }
 
+// One row scale for matrices; for embeddings several, which gives the logits the heavy tail that lets one
+// token stand out of a large vocabulary.
+std::vector<float> row_scales(float spread, TensorRole role) {
+  if (role != TensorRole::token_embedding) return {spread};
+  std::vector<float> scales;
+  for (int i = -4; i <= 4; ++i) scales.push_back(spread * std::exp(0.2f * static_cast<float>(i)));
+  return scales;
+}
+
+void encode_normal(TensorType type, double spread, Random& random, std::span<float> values, std::byte* out) {
+  for (float& value : values) value = static_cast<float>(spread * random.normal());
+  codec_of(type).encode(values.data(), static_cast<int64_t>(values.size()), nullptr, out);
+}
+
 // Encoded random blocks: kPoolBlocks for each scale.
 class BlockPool {
  public:
@@ -50,12 +65,9 @@ class BlockPool {
     encoded_.resize(static_cast<size_t>(n_scales_ * kPoolBlocks) * chunk_bytes_);
     Random random(seed);
     std::vector<float> values(static_cast<size_t>(chunk));
-    for (int64_t i = 0; i < n_scales_ * kPoolBlocks; ++i) {
-      const double scale = scales[static_cast<size_t>(i / kPoolBlocks)];
-      for (float& value : values) value = static_cast<float>(scale * random.normal());
-      codec_of(type).encode(values.data(), chunk, nullptr,
-                            encoded_.data() + static_cast<size_t>(i) * chunk_bytes_);
-    }
+    for (int64_t i = 0; i < n_scales_ * kPoolBlocks; ++i)
+      encode_normal(type, scales[static_cast<size_t>(i / kPoolBlocks)], random, values,
+                    encoded_.data() + static_cast<size_t>(i) * chunk_bytes_);
   }
 
   // A row of random blocks of one random scale.
@@ -79,23 +91,13 @@ class Pools {
   explicit Pools(uint64_t seed) : seed_(seed) {}
 
   const BlockPool& get(TensorType type, int64_t n_columns, float spread, TensorRole role) {
-    const bool varied = role == TensorRole::token_embedding;
     const int64_t chunk = chunk_of(type, n_columns);
-    auto& pool = pools_[{type, chunk, spread, varied}];
-    if (!pool) pool = std::make_unique<BlockPool>(type, chunk, row_scales(spread, varied), seed_);
+    auto& pool = pools_[{type, chunk, spread, role == TensorRole::token_embedding}];
+    if (!pool) pool = std::make_unique<BlockPool>(type, chunk, row_scales(spread, role), seed_);
     return *pool;
   }
 
  private:
-  // One scale for matrices; for embeddings several, which gives the logits the heavy tail that lets one token
-  // stand out of a large vocabulary.
-  static std::vector<float> row_scales(float spread, bool varied) {
-    if (!varied) return {spread};
-    std::vector<float> scales;
-    for (int i = -4; i <= 4; ++i) scales.push_back(spread * std::exp(0.2f * static_cast<float>(i)));
-    return scales;
-  }
-
   uint64_t seed_;
   std::map<std::tuple<TensorType, int64_t, float, bool>, std::unique_ptr<BlockPool>> pools_;
 };
@@ -110,15 +112,24 @@ float spread_of(const TensorSlot& slot, const Config& config) {
 gguf::TensorToWrite random_matrix(const TensorSlot& slot, TensorType type, float spread, uint64_t seed,
                                   const std::shared_ptr<Pools>& pools) {
   const auto produce = [=](const gguf::ByteSink& sink) -> Result<void> {
-    const BlockPool& pool = pools->get(type, slot.shape[0], spread, slot.role);
-    const size_t row_size = row_bytes(type, slot.shape[0]);
+    const int64_t n_columns = slot.shape[0];
+    const bool pooled = n_columns / chunk_of(type, n_columns) >= kMinRowBlocks;
+    const BlockPool* pool = pooled ? &pools->get(type, n_columns, spread, slot.role) : nullptr;
+    const std::vector<float> scales = row_scales(spread, slot.role);
+    std::vector<float> values(static_cast<size_t>(n_columns));
+    const size_t row_size = row_bytes(type, n_columns);
     std::vector<std::byte> piece(std::max<size_t>(1, kPieceBytes / row_size) * row_size);
     const std::span<std::byte> rows(piece);
     Random random(seed);
+    const auto make_row = [&](std::span<std::byte> row) {
+      if (pool != nullptr) return pool->make_row(random, row);
+      const size_t scale = static_cast<size_t>(random.below(static_cast<int64_t>(scales.size())));
+      encode_normal(type, scales[scale], random, values, row.data());
+    };
     uint64_t left = static_cast<uint64_t>(slot.shape[1] * slot.shape[2] * slot.shape[3]) * row_size;
     while (left > 0) {
       const size_t n_bytes = std::min<uint64_t>(left, piece.size());
-      for (size_t at = 0; at < n_bytes; at += row_size) pool.make_row(random, rows.subspan(at, row_size));
+      for (size_t at = 0; at < n_bytes; at += row_size) make_row(rows.subspan(at, row_size));
       TRY(sink(rows.first(n_bytes)));
       left -= n_bytes;
     }
@@ -170,6 +181,9 @@ gguf::TensorToWrite random_slot(const TensorSlot& slot, const Config& config, co
       break;
     case TensorRole::matrix:
     case TensorRole::expert_matrix:
+      // Quantizers leave this one alone, so published files have it in 16 bits.
+      if (slot.name == "per_layer_model_proj.weight" && type_info(type).block_length > 1)
+        type = TensorType::F16;
       break;
   }
   return random_matrix(slot, synth_type(type, slot.shape[0]), spread_of(slot, config), seed, pools);
@@ -183,7 +197,8 @@ int64_t scaled(int64_t width, int64_t divisor) {
 int scaled_shared(const Config& published, int n_layers, int period) {
   int n_shared = 0;
   for (int i = 0; i < published.n_layers(); ++i) n_shared += published.owns_kv(i) ? 0 : 1;
-  // The owning layers are whole periods, as in every published size, so that the last of them are one of each kind.
+  // The owning layers are whole periods, as in every published size, so that the last of them are one of each
+  // kind.
   const int n_own = n_layers - n_shared * n_layers / published.n_layers();
   return std::max(0, n_layers - (n_own + period - 1) / period * period);
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <set>
 
 #include "base/file.h"
 #include "fake_file.h"
@@ -34,7 +35,10 @@ TEST_F(SynthTest, EveryPublishedSizeOpensScaledDown) {
     EXPECT_EQ(model->config, config) << size;
     EXPECT_EQ(model->weights.token_embedding.type, TensorType::Q8_0);
     EXPECT_EQ(model->weights.layers[3].down.type, TensorType::Q4_0);
-    EXPECT_EQ(model->type_summary(), size == "26b-a4b" ? "Q4_0 (F32, Q8_0)" : "Q4_0 (Q8_0)");
+    const char* types = config.per_layer_dim > 0 ? "Q4_0 (Q8_0, F16)"
+                        : config.n_experts > 0   ? "Q4_0 (F32, Q8_0)"
+                                                 : "Q4_0 (Q8_0)";
+    EXPECT_EQ(model->type_summary(), types) << size;
     EXPECT_EQ(model->tokenizer.n_tokens(), 600);
   }
 }
@@ -63,6 +67,23 @@ TEST_F(SynthTest, SameOptionsSameBytes) {
   };
   EXPECT_EQ(make(1, "a"), make(1, "b"));
   EXPECT_NE(make(1, "a"), make(2, "b"));
+}
+
+// Equal rows would be tokens that tie and experts that a router cannot tell apart.
+TEST_F(SynthTest, NoTwoRowsAreEqual) {
+  for (const TensorType type : {TensorType::F32, TensorType::Q6_K}) {
+    synthesize(
+        SynthShape{.like = "26b-a4b", .n_layers = 2, .width_divisor = 11, .n_vocab = 1024, .n_experts = 32},
+        {.matrix_type = type, .embedding_type = type}, path("m.gguf"))
+        .take();
+    const auto model = open_model(path("m.gguf")).take();
+    for (const Tensor& tensor : model->file.tensors) {
+      std::set<std::string_view> rows;
+      for (int64_t i = 0; i < tensor.n_rows(); ++i)
+        rows.insert({reinterpret_cast<const char*>(tensor.row(i)), tensor.row_bytes()});
+      EXPECT_EQ(static_cast<int64_t>(rows.size()), tensor.n_rows()) << tensor.name << ", " << type_name(type);
+    }
+  }
 }
 
 double spread(const Tensor& tensor) {
