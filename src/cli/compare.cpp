@@ -250,6 +250,7 @@ Result<int> compare_lab(const Flags& flags) {
   Comparer comparer(flags);
   for (const auto& family : lab::family()) {
     if (flags.lab.find(family.name) == std::string::npos) continue;
+    if (!fs::exists(fs::path(models) / family.runs.front().file)) continue;
     auto files = TRY(LabRequest(family, models, *folder, comparer.n_threads()).build());
     const int n_per_kind = flags.n_per_kind > 0 ? flags.n_per_kind : lab::kTestDocumentsPerKind;
     const Suite suite = lab_suite(files.front().model->tokenizer, lab::kTestSeed, n_per_kind);
