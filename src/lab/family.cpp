@@ -53,7 +53,7 @@ struct Recipe {
   uint64_t seed;
 };
 
-// The parent; two quantization-aware twins that differ in their data alone; and the control: the first twin's
+// The parent; two quantization-aware twins that differ in their data alone; and the control: a twin's
 // steps without fake quantization, so that what more training does is not credited to quantization.
 std::vector<TrainingRun> make_runs(const std::string& name, const Recipe& recipe, bool is_large) {
   TrainingRun parent{
@@ -77,7 +77,11 @@ std::vector<TrainingRun> make_runs(const std::string& name, const Recipe& recipe
   control.file = name + "-control.gguf";
   control.fake_quant.reset();
   control.stored_as = TensorType::BF16;
-  return {parent, first, second, control};
+  if (is_large) return {parent, first, second, control};  // files are megabytes: one control for both twins
+  TrainingRun second_control = control;
+  second_control.file = name + "-control-2.gguf";
+  second_control.seed = second.seed;
+  return {parent, first, second, control, second_control};
 }
 
 }  // namespace
