@@ -62,7 +62,7 @@ std::vector<TrainingRun> make_runs(const std::string& name, const Recipe& recipe
   TrainingRun tuned{"",
                     parent.file,
                     TensorType::Q4_0,
-                    is_large ? TensorType::Q4_0 : TensorType::BF16,
+                    TensorType::Q4_0,  // lattice-projected weights are exact in their own blocks
                     recipe.n_tokens_tuned,
                     recipe.learning_rate_tuned,
                     20,
