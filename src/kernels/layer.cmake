@@ -1,11 +1,24 @@
 # One object per instruction set, each with its own flags and optimised in every build type (kernels at -O0 are
 # fifty times slower). The list of ISAs that the program chooses from stands in cpu/dispatch.cpp.
+set(isa_options -O3)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports its own "undefined" vectors in avx512fintrin.h.
+  list(APPEND isa_options -Wno-uninitialized -Wno-maybe-uninitialized)
+endif()
+if(CARAT_SANITIZE)
+  # The kernels' local arrays are registers; watching them as memory takes the compilers many minutes.
+  list(APPEND isa_options -O2)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND isa_options --param=asan-stack=0)
+  else()
+    list(APPEND isa_options -mllvm -asan-stack=0)
+  endif()
+endif()
+
 function(carat_isa name)
   set(source ${CMAKE_SOURCE_DIR}/src/kernels/cpu/isa_${name}.cpp)
   target_sources(carat_kernels PRIVATE ${source})
-  # g++ 12 reports its own "undefined" vectors in avx512fintrin.h.
-  set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS
-    "-O3;$<$<CXX_COMPILER_ID:GNU>:-Wno-uninitialized;-Wno-maybe-uninitialized>;${ARGN}")
+  set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS "${isa_options};${ARGN}")
 endfunction()
 
 carat_isa(scalar)

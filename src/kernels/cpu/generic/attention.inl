@@ -25,6 +25,8 @@ inline const typename Row::Element* value_of(const WeightedSum& w, int64_t posit
          d;
 }
 
+constexpr int64_t kFetchPositions = 32;
+
 // kQueries rows of acc, kVectors parts of columns from d on.
 template <class Row, int kQueries, int kVectors>
 inline void weigh_tile(const WeightedSum& w, int64_t query, int64_t d) {
@@ -37,6 +39,7 @@ inline void weigh_tile(const WeightedSum& w, int64_t query, int64_t d) {
   const float* p = w.p + query * w.p_stride;
   for (int64_t i = 0; i < w.n_positions; ++i) {
     const auto* value = value_of<Row>(w, i, d);
+    if (query == 0) prefetch(reinterpret_cast<const uint8_t*>(value) + kFetchPositions * w.v_stride);
     Part values[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) values[v] = Row::load(value + kPartLanes * v);
@@ -62,22 +65,40 @@ inline void weigh_part(const WeightedSum& w, int64_t query, int64_t d, int64_t n
   store_part(w.acc + query * w.dim + d, acc, n);
 }
 
-template <class Row, int kVectors>
-inline void weigh_columns(const WeightedSum& w, int64_t d) {
-  int64_t query = 0;
-  for (; query + kTileQueries <= w.n_queries; query += kTileQueries)
-    weigh_tile<Row, kTileQueries, kVectors>(w, query, d);
-  for (; query < w.n_queries; ++query) weigh_tile<Row, 1, kVectors>(w, query, d);
+// The n_queries < kQueries + 1 that are left.
+template <class Row, int kQueries, int kVectors>
+inline void weigh_tail(const WeightedSum& w, int64_t query, int64_t d, int64_t n_queries) {
+  if constexpr (kQueries > 0) {
+    if (n_queries == kQueries)
+      weigh_tile<Row, kQueries, kVectors>(w, query, d);
+    else
+      weigh_tail<Row, kQueries - 1, kVectors>(w, query, d, n_queries);
+  }
 }
 
+template <class Row, int kVectors>
+inline void weigh_columns(const WeightedSum& w, int64_t d) {
+  for (int64_t query = 0; query < w.n_queries; query += kTileQueries) {
+    const int64_t left = w.n_queries - query;
+    weigh_tail<Row, kTileQueries, kVectors>(w, query, d, left < kTileQueries ? left : kTileQueries);
+  }
+}
+
+// Values are taken a few positions at a time, all columns of them, while the next few are fetched.
 template <class Row>
-void weighted_sum(const WeightedSum& w) {
+void weighted_sum(const WeightedSum& all) {
   constexpr int64_t kColumns = kPartLanes * kTileVectors;
-  int64_t d = 0;
-  for (; d + kColumns <= w.dim; d += kColumns) weigh_columns<Row, kTileVectors>(w, d);
-  for (; d + kPartLanes <= w.dim; d += kPartLanes) weigh_columns<Row, 1>(w, d);
-  if (d < w.dim)
-    for (int64_t query = 0; query < w.n_queries; ++query) weigh_part<Row>(w, query, d, w.dim - d);
+  WeightedSum w = all;
+  for (int64_t i = 0; i < all.n_positions; i += kFetchPositions) {
+    w.n_positions = all.n_positions - i < kFetchPositions ? all.n_positions - i : kFetchPositions;
+    w.p = all.p + i;
+    w.v = static_cast<const uint8_t*>(all.v) + i * w.v_stride;
+    int64_t d = 0;
+    for (; d + kColumns <= w.dim; d += kColumns) weigh_columns<Row, kTileVectors>(w, d);
+    for (; d + kPartLanes <= w.dim; d += kPartLanes) weigh_columns<Row, 1>(w, d);
+    if (d < w.dim)
+      for (int64_t query = 0; query < w.n_queries; ++query) weigh_part<Row>(w, query, d, w.dim - d);
+  }
 }
 
 }  // namespace
