@@ -11,6 +11,10 @@ namespace carat::train {
 
 Network::Network(const Parameters& parameters, int64_t max_length)
     : config_(parameters.config), max_length_(max_length), arena_size_(parameters.values.size()) {
+  for (const LayerConfig& layer : config_.layers) {
+    CHECK(layer.n_kv_heads >= 1 && layer.n_heads % layer.n_kv_heads == 0);
+    CHECK(layer.head_dim >= 2 && layer.head_dim % 2 == 0);
+  }
   find_slots(parameters);
   make_ropes(parameters, max_length);
 }
