@@ -13,7 +13,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/lab_family.h"
-#include "cli/suite_file.h"
+#include "eval/suite_file.h"
 #include "quant/quantize.h"
 #include "report/eval_text.h"
 #include "report/html.h"
@@ -263,8 +263,9 @@ Result<int> compare_lab(const Flags& flags) {
 Result<int> compare_files(const Flags& flags) {
   auto files = TRY(open_files(flags));
   if (flags.suite.empty())
-    return fail("compare: --suite FILE.jsonl says what to ask the files (lines of {{\"prompt\": …, \"answer\": …}})");
-  const Suite suite = TRY(read_suite(flags.suite, *files.front().model));
+    return fail("compare: --suite FILE.jsonl says what to ask the files (lines of {{\"question\": …, \"answer\": …}})");
+  const Model& first = *files.front().model;
+  const Suite suite = TRY(read_suite(flags.suite, first.tokenizer, first.config));
   Comparer comparer(flags);
   TRY(comparer.judge(std::move(files), suite));
   TRY(comparer.publish());
@@ -279,7 +280,7 @@ Run add_compare(CLI::App& app) {
   app.add_option("--parent", flags->parents, "FILE=PARENT: the 16-bit file that FILE was quantized from");
   app.add_option("--qat", flags->qat, "these files come from quantization-aware training");
   app.add_option("--control", flags->controls, "these were trained as long without quantization");
-  app.add_option("--suite", flags->suite, "JSON lines: {\"prompt\", \"answer\", \"category\"}");
+  app.add_option("--suite", flags->suite, "JSON lines: {\"question\", \"answer\", \"category\"}");
   app.add_option("--kv", flags->kv, "cache types to judge with, e.g. f16,q8_0 (default f16)");
   app.add_option("--budget", flags->budget, "ram=16G,vram=8G,ctx=32k: recommend what fits");
   app.add_option("--json", flags->json, "write the judgement as JSON");

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
+#include "model/chat.h"
 
 namespace carat {
 namespace {
@@ -28,28 +29,50 @@ Result<Piece> piece_of(const Json& value) {
   return Piece{TRY(text_of(value["answer"], "answer")), true};
 }
 
-Result<std::vector<Piece>> pieces_of(const Json& line) {
-  if (line.contains("text")) return std::vector<Piece>{{TRY(text_of(line["text"], "text")), false}};
+// The four kinds of line. "text" and "pieces" are scored throughout, the others from their answer on.
+enum class Kind { text, pieces, question, prompt };
+
+Result<Kind> kind_of(const Json& line) {
+  if (line.contains("text")) return Kind::text;
+  if (line.contains("pieces")) return Kind::pieces;
+  if (line.contains("question") && line.contains("answer")) return Kind::question;
+  if (line.contains("prompt") && line.contains("answer")) return Kind::prompt;
+  return fail("expected \"question\" and \"answer\", \"prompt\" and \"answer\", \"pieces\" or \"text\"");
+}
+
+Result<std::vector<Piece>> pieces_of(const Json& line, Kind kind, const Tokenizer& tokenizer, const Config& config) {
   std::vector<Piece> pieces;
-  if (line.contains("pieces")) {
-    if (!line["pieces"].is_array()) return fail("\"pieces\" is not an array");
-    for (const Json& value : line["pieces"]) pieces.push_back(TRY(piece_of(value)));
-    return pieces;
+  switch (kind) {
+    case Kind::text:
+      pieces.push_back({TRY(text_of(line["text"], "text")), false});
+      break;
+    case Kind::pieces:
+      if (!line["pieces"].is_array()) return fail("\"pieces\" is not an array");
+      for (const Json& value : line["pieces"]) pieces.push_back(TRY(piece_of(value)));
+      break;
+    case Kind::question: {
+      const ChatTurn turns[] = {{ChatTurn::Role::user, TRY(text_of(line["question"], "question"))}};
+      pieces.push_back({render_chat(turns, config), false});
+      pieces.push_back({TRY(text_of(line["answer"], "answer")), true});
+      if (tokenizer.find("<turn|>") >= 0) pieces.push_back({"<turn|>", false});
+      break;
+    }
+    case Kind::prompt:
+      pieces.push_back({TRY(text_of(line["prompt"], "prompt")), false});
+      pieces.push_back({TRY(text_of(line["answer"], "answer")), true});
+      if (line.contains("end")) pieces.push_back({TRY(text_of(line["end"], "end")), false});
+      break;
   }
-  if (!line.contains("prompt") || !line.contains("answer"))
-    return fail("expected \"prompt\" and \"answer\", \"pieces\" or \"text\"");
-  pieces.push_back({TRY(text_of(line["prompt"], "prompt")), false});
-  pieces.push_back({TRY(text_of(line["answer"], "answer")), true});
-  if (line.contains("end")) pieces.push_back({TRY(text_of(line["end"], "end")), false});
   return pieces;
 }
 
-Result<SuiteItem> item_of(const Json& line, const Tokenizer& tokenizer) {
+Result<SuiteItem> item_of(const Json& line, const Tokenizer& tokenizer, const Config& config) {
   if (!line.is_object()) return fail("not a JSON object");
+  const Kind kind = TRY(kind_of(line));
   SuiteItem item;
   item.category = line.contains("category") ? TRY(text_of(line["category"], "category")) : "all";
   if (tokenizer.bos() >= 0) item.tokens.push_back(tokenizer.bos());
-  for (const Piece& piece : TRY(pieces_of(line))) {
+  for (const Piece& piece : TRY(pieces_of(line, kind, tokenizer, config))) {
     std::vector<Token> tokens = tokenizer.encode(piece.text, {.add_bos = false, .parse_special = true});
     const bool repeats_bos = item.tokens.size() == 1 && !tokens.empty() && tokens.front() == tokenizer.bos();
     if (repeats_bos) tokens.erase(tokens.begin());  // the text brought its own
@@ -60,12 +83,13 @@ Result<SuiteItem> item_of(const Json& line, const Tokenizer& tokenizer) {
   }
   const int n = static_cast<int>(item.tokens.size());
   if (n < 2) return fail("nothing to score");
+  if (n > config.context_length) return fail("{} tokens, the model's context is {}", n, config.context_length);
   // The closing token belongs to the answer, unless the next answer begins with it.
   for (size_t a = 0; a < item.answers.size(); ++a) {
     const int limit = a + 1 < item.answers.size() ? item.answers[a + 1].begin : n;
     item.answers[a].end = std::min(item.answers[a].end + 1, limit);
   }
-  if (line.contains("prompt") && !line.contains("text") && !line.contains("pieces"))
+  if (kind == Kind::question || kind == Kind::prompt)
     item.first_scored = item.answers.front().begin;
   if (!item.answers.empty() && item.answers.front().begin < 1) return fail("an answer that nothing precedes");
   return item;
@@ -73,7 +97,8 @@ Result<SuiteItem> item_of(const Json& line, const Tokenizer& tokenizer) {
 
 }  // namespace
 
-Result<Suite> parse_suite(std::string_view text, std::string_view name, const Tokenizer& tokenizer) {
+Result<Suite> parse_suite(std::string_view text, std::string_view name, const Tokenizer& tokenizer,
+                          const Config& config) {
   Suite suite;
   suite.name = std::string(name);
   int64_t number = 0;
@@ -85,7 +110,7 @@ Result<Suite> parse_suite(std::string_view text, std::string_view name, const To
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const Json json = Json::parse(line, nullptr, false);
     if (json.is_discarded()) return fail("{}: line {}: not JSON", name, number);
-    Result<SuiteItem> item = item_of(json, tokenizer);
+    Result<SuiteItem> item = item_of(json, tokenizer, config);
     if (!item) return fail("{}: line {}: {}", name, number, item.error().message);
     suite.items.push_back(item.take());
   }
@@ -93,9 +118,9 @@ Result<Suite> parse_suite(std::string_view text, std::string_view name, const To
   return suite;
 }
 
-Result<Suite> read_suite(const std::string& path, const Tokenizer& tokenizer) {
+Result<Suite> read_suite(const std::string& path, const Tokenizer& tokenizer, const Config& config) {
   const std::string text = TRY(read_file(path));
-  return parse_suite(text, path, tokenizer);
+  return parse_suite(text, path, tokenizer, config);
 }
 
 }  // namespace carat

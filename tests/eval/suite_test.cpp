@@ -13,6 +13,13 @@ Tokenizer tokenizer() {
   return Tokenizer::load(metadata).take();
 }
 
+Config config() {
+  Config config;
+  config.context_length = 64;
+  config.per_layer_dim = 1;  // a template without the empty thought
+  return config;
+}
+
 std::string text_of(const Tokenizer& t, const SuiteItem& item, const AnswerSpan& span) {
   return t.decode(std::span(item.tokens)
                       .subspan(static_cast<size_t>(span.begin), static_cast<size_t>(span.end - span.begin)),
@@ -22,7 +29,7 @@ std::string text_of(const Tokenizer& t, const SuiteItem& item, const AnswerSpan&
 TEST(SuiteFile, PromptsScoreTheirAnswers) {
   const Tokenizer t = tokenizer();
   const Suite suite =
-      parse_suite(R"({"category": "math", "prompt": "17 + 25 = ", "answer": "42", "end": "<turn|>"})", "s", t)
+      parse_suite(R"({"category": "math", "prompt": "17 + 25 = ", "answer": "42", "end": "<turn|>"})", "s", t, config())
           .take();
   ASSERT_EQ(suite.items.size(), 1u);
   const SuiteItem& item = suite.items[0];
@@ -34,12 +41,24 @@ TEST(SuiteFile, PromptsScoreTheirAnswers) {
   EXPECT_EQ(suite.n_answers(), 1);
 }
 
+TEST(SuiteFile, QuestionsGoIntoTheTemplate) {
+  const Tokenizer t = tokenizer();
+  const auto read = [&](const char* line) { return parse_suite(line, "s", t, config()).take().items.at(0); };
+  const SuiteItem asked = read(R"({"question": "17 + 25?", "answer": "42"})");
+  const SuiteItem written =
+      read(R"({"prompt": "<|turn>user\n17 + 25?<turn|>\n<|turn>model\n", "answer": "42", "end": "<turn|>"})");
+  EXPECT_EQ(asked.tokens, written.tokens);
+  EXPECT_EQ(asked.first_scored, written.first_scored);
+  ASSERT_EQ(asked.answers.size(), 1u);
+  EXPECT_EQ(text_of(t, asked, asked.answers[0]), "42<turn|>");
+}
+
 TEST(SuiteFile, PiecesKeepTheirBorders) {
   const Tokenizer t = tokenizer();
   const Suite suite = parse_suite(
                           "{\"pieces\": [\"ab? \", {\"answer\": \"cd\"}, \"\\nef? \", {\"answer\": \"gh\"},"
                           "{\"answer\": \"ij\"}]}\n\n{\"text\": \"plain\"}\r\n",
-                          "s", t)
+                          "s", t, config())
                           .take();
   ASSERT_EQ(suite.items.size(), 2u);
   const SuiteItem& item = suite.items[0];
@@ -51,7 +70,7 @@ TEST(SuiteFile, PiecesKeepTheirBorders) {
   EXPECT_EQ(text_of(t, item, item.answers[2]), "ij");  // closed by the end
   EXPECT_EQ(t.decode(item.tokens), "ab? cd\nef? ghij");
   EXPECT_TRUE(suite.items[1].answers.empty());
-  EXPECT_EQ(parse_suite("{\"text\": \"<bos>plain\"}", "s", t).take().items[0].tokens, suite.items[1].tokens);
+  EXPECT_EQ(parse_suite("{\"text\": \"<bos>plain\"}", "s", t, config()).take().items[0].tokens, suite.items[1].tokens);
 }
 
 TEST(SuiteFile, NamesTheLineThatIsWrong) {
@@ -59,17 +78,21 @@ TEST(SuiteFile, NamesTheLineThatIsWrong) {
   for (const char* wrong :
        {"{", "[]", "{}", "7", "{\"prompt\": \"x\"}", "{\"prompt\": \"x\", \"answer\": 3}",
         "{\"prompt\": \"x\", \"answer\": \"\"}", "{\"pieces\": [3]}", "{\"pieces\": 3}", "{\"text\": \"\"}",
+        "{\"question\": \"x\"}", "{\"question\": 1, \"answer\": \"x\"}", "{\"question\": \"x\", \"answer\": \"\"}",
         "{\"category\": 1, \"text\": \"x\"}", "{\"pieces\": [{\"answer\": \"x\", \"more\": 1}]}", "\xff"}) {
-    const auto result = parse_suite("{\"text\": \"fine\"}\n" + std::string(wrong), "s.jsonl", t);
+    const auto result = parse_suite("{\"text\": \"fine\"}\n" + std::string(wrong), "s.jsonl", t, config());
     ASSERT_FALSE(result.has_value()) << wrong;
     EXPECT_TRUE(result.error().message.starts_with("s.jsonl: line 2: ")) << result.error().message;
   }
-  EXPECT_FALSE(parse_suite("", "s", t).has_value());
-  EXPECT_FALSE(read_suite("/nonexistent/suite.jsonl", t).has_value());
+  const auto long_text = parse_suite("{\"text\": \"" + std::string(500, '9') + "\"}", "s.jsonl", t, config());
+  ASSERT_FALSE(long_text.has_value());
+  EXPECT_NE(long_text.error().message.find("the model's context is 64"), std::string::npos);
+  EXPECT_FALSE(parse_suite("", "s", t, config()).has_value());
+  EXPECT_FALSE(read_suite("/nonexistent/suite.jsonl", t, config()).has_value());
   // Every prefix of a valid line is refused, not crashed on.
   const std::string line = R"({"category": "c", "pieces": ["a", {"answer": "b"}, "\u00e9"]})";
   for (size_t n = 1; n < line.size(); ++n)
-    EXPECT_FALSE(parse_suite(line.substr(0, n), "s", t).has_value()) << n;
+    EXPECT_FALSE(parse_suite(line.substr(0, n), "s", t, config()).has_value()) << n;
 }
 
 TEST(Suite, HashNoticesEveryChange) {
