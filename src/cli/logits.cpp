@@ -6,6 +6,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "base/file.h"
 #include "cli/command.h"
@@ -18,7 +19,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Flags {
-  std::string file, tokens, prompt, batch, out;
+  std::string file, prompt, batch, out;
+  std::optional<std::string> tokens;  // given, even if empty, it is what is scored
   bool all = false, json = false, no_cut = false, special = false;
   int top = 10;
   int max_rows = 512;
@@ -144,6 +146,7 @@ Result<int> score_batch(const Flags& flags, Scorer& scorer, const Model& model) 
     }
     const bool all = job.value("all", flags.all);
     const int top = job.value("top", flags.top);
+    if (top < 0) return fail("{}: item {}: \"top\" is {}", flags.batch, answers.size(), top);
     Json rows = Json::array();
     TRY(scorer.run(tokens, all, [&](int64_t position, std::span<float> logits) -> Result<void> {
       rows.push_back({{"pos", position}, {"top", top_tokens(logits, top)}});
@@ -160,9 +163,8 @@ Result<int> logits(const Flags& flags) {
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
   Scorer scorer(model, *backend, TRY(flags.engine.kv_type()), flags);
   if (!flags.batch.empty()) return score_batch(flags, scorer, *model);
-  const auto tokens = flags.tokens.empty()
-                          ? model->tokenizer.encode(flags.prompt, {.parse_special = flags.special})
-                          : TRY(parse_token_list(flags.tokens, model->config.n_vocab));
+  const auto tokens = flags.tokens ? TRY(parse_token_list(*flags.tokens, model->config.n_vocab))
+                                   : model->tokenizer.encode(flags.prompt, {.parse_special = flags.special});
   return score_one(flags, scorer, *model, tokens);
 }
 

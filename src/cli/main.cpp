@@ -34,9 +34,26 @@ void on_interrupt(int signal_number) {
   }
 }
 
+// What shells expect of a program that Ctrl-C has ended.
+constexpr int kInterrupted = 128 + SIGINT;
+
 int usage_error(const std::string& message) {
   std::fprintf(stderr, "carat: %s\n", message.c_str());
   return 2;
+}
+
+// "a, b, c"
+std::string names_of_commands() {
+  std::string names;
+  for (const Command& command : kCommands) names.append(names.empty() ? "" : ", ").append(command.name);
+  return names;
+}
+
+// CLI11 speaks of a missing subcommand where the first word is none.
+std::string message_of(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty())
+    return std::string("'") + argv[1] + "' is no command; expected one of " + names_of_commands();
+  return std::string(error.what()) + " (see carat --help)";
 }
 
 int run(int argc, char** argv) {
@@ -54,10 +71,13 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& success) {
     return app.exit(success);  // --help, --version
   } catch (const CLI::ParseError& error) {
-    return usage_error(std::string(error.what()) + " (see carat --help)");
+    return usage_error(message_of(app, error, argc, argv));
   }
   auto result = chosen();
-  if (!result) return usage_error(result.error().message);
+  if (!result) {
+    const int code = usage_error(result.error().message);
+    return carat::interrupted() ? kInterrupted : code;
+  }
   return *result;
 }
 
@@ -66,7 +86,8 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
-  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);  // both become errors of the write
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     const int code = run(argc, argv);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return usage_error("cannot write to standard output");

@@ -52,7 +52,7 @@ Run add_synth(CLI::App& app) {
   app.add_option("--layers", flags->shape.n_layers, "layers (default: as published)")->check(CLI::Range(1, 512));
   app.add_option("--width-divisor", flags->shape.width_divisor, "divides every width (default 1)")
       ->check(CLI::Range(1, 64));
-  app.add_option("--vocab", flags->shape.n_vocab, "vocabulary (default: as published)")->check(CLI::Range(300, 1 << 20));
+  app.add_option("--vocab", flags->shape.n_vocab, "vocabulary (default: as published)")->check(CLI::Range(512, 1 << 20));
   app.add_option("--experts", flags->shape.n_experts, "experts (default: as published)")->check(CLI::Range(1, 1024));
   app.add_option("--window", flags->window, "sliding window (default: as published)")->check(CLI::Range(1, 1 << 20));
   app.add_option("--seed", flags->seed, "seed (default 1)");

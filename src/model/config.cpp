@@ -159,7 +159,7 @@ class ConfigReader {
     for (int i = 0; i < n_layers; ++i) {
       LayerConfig& layer = config_.layers[static_cast<size_t>(i)];
       if (i < n_owning) {
-        layer.k_is_v = file_.find(fmt::format("blk.{}.attn_v.weight", i)) == nullptr;
+        layer.k_is_v = !layer.sliding && file_.find(value_name(i)) == nullptr;
         continue;
       }
       const std::optional<int> owner = last_owner(config_.layers, n_owning, layer.sliding);
@@ -169,6 +169,20 @@ class ConfigReader {
         return fail("layer {} has {} key heads but shares the keys of layer {}, which has {}", i,
                     layer.n_kv_heads, *owner, config_.layers[static_cast<size_t>(*owner)].n_kv_heads);
     }
+    return check_values_agree(n_owning);
+  }
+
+  static std::string value_name(int layer) { return fmt::format("blk.{}.attn_v.weight", layer); }
+
+  // No key says that a model's full layers take their values from their keys: all of them then lack the tensor. Where
+  // only some do, the file has lost it.
+  Result<void> check_values_agree(int n_owning) const {
+    std::optional<int> with, without;
+    for (int i = 0; i < n_owning; ++i)
+      if (!config_.layers[static_cast<size_t>(i)].sliding)
+        (config_.layers[static_cast<size_t>(i)].k_is_v ? without : with) = i;
+    if (with && without)
+      return fail("tensor '{}' is missing, although layer {}, a full layer too, has its own", value_name(*without), *with);
     return {};
   }
 

@@ -2,6 +2,7 @@
 // goes.
 #include "model/weights.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <unordered_map>
@@ -69,6 +70,7 @@ class Finder {
     weights_.layers.resize(config_.layers.size());
     for (const TensorSlot& slot : tensor_slots(config_)) TRY(fill(slot));
     TRY(find_output());
+    TRY(check_output_scales());
     TRY(check_rope_divisors());
     return std::move(weights_);
   }
@@ -123,6 +125,16 @@ class Finder {
     if (output == nullptr) return {};
     TRY(check(*output, weights_.token_embedding.shape, TensorRole::token_embedding));
     weights_.output = *output;
+    return {};
+  }
+
+  // The layers' scalars are optional together: a file without any means ones, a file without one has lost it.
+  Result<void> check_output_scales() const {
+    const auto has_scale = [](const LayerWeights& layer) { return layer.output_scale.data != nullptr; };
+    const bool some = std::any_of(weights_.layers.begin(), weights_.layers.end(), has_scale);
+    for (size_t i = 0; some && i < weights_.layers.size(); ++i)
+      if (!has_scale(weights_.layers[i]))
+        return missing(fmt::format("blk.{}.layer_output_scale.weight", i), {1, 1, 1, 1});
     return {};
   }
 

@@ -39,13 +39,12 @@ TEST(Weights, OptionalAndDeadTensors) {
   const Config config = tiny_ple_config();
   FakeFile fake(config);
   fake.remove("rope_freqs.weight");
-  fake.remove("blk.2.layer_output_scale.weight");
+  for (int i = 0; i < config.n_layers(); ++i) fake.remove(fmt::format("blk.{}.layer_output_scale.weight", i));
   fake.add("blk.6.attn_k.weight", {3, 3, 1, 1}, TensorType::F32);  // a shared layer: nobody reads it
   fake.add("output.weight", {64, 512, 1, 1}, TensorType::F16);
   const Weights weights = find_weights(fake.file, config).take();
   EXPECT_FALSE(weights.rope_divisors);
   EXPECT_FALSE(weights.layers[2].output_scale);
-  EXPECT_TRUE(weights.layers[1].output_scale);
   EXPECT_FALSE(weights.layers[6].k);
   EXPECT_EQ(weights.output.type, TensorType::F16);
 }
@@ -67,6 +66,8 @@ TEST(Weights, ExpertsMayBeApart) {
 TEST(Weights, RefusesWithOneLine) {
   const auto error = [](auto change) { return error_after(tiny_moe_config(), change); };
   EXPECT_EQ(error([](FakeFile&) {}), "no error");
+  EXPECT_EQ(error([](FakeFile& f) { f.remove("blk.2.layer_output_scale.weight"); }),
+            "fake.gguf: tensor 'blk.2.layer_output_scale.weight' is missing, expected shape [1]");
   EXPECT_EQ(error([](FakeFile& f) { f.remove("blk.3.attn_q.weight"); }),
             "fake.gguf: tensor 'blk.3.attn_q.weight' is missing, expected shape [64, 128]");
   EXPECT_EQ(error([](FakeFile& f) { f.remove("blk.0.ffn_gate_up_exps.weight"); }),
