@@ -55,6 +55,10 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::release_pages() const {
+  if (data_ != nullptr) ::madvise(const_cast<std::byte*>(data_), size_, MADV_DONTNEED);
+}
+
 Result<OutputFile> OutputFile::create(const std::string& path) {
   if (path.empty()) return fail("output file: the name is empty");
   struct stat status {};

@@ -24,6 +24,10 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
+  // Takes the pages touched so far out of this process; they come back, from the system's cache where it has them,
+  // when they are touched again. For measuring what a job touches.
+  void release_pages() const;
+
  private:
   MappedFile() = default;
   std::string path_;

@@ -1,6 +1,7 @@
 // Allocation and /proc reading for base/memory.h.
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -23,6 +24,12 @@ void* aligned_zeroed(size_t bytes) {
 }
 
 void aligned_free(void* pointer) { std::free(pointer); }
+
+void release_freed_memory() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
+}
 
 uint64_t resident_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "r");

@@ -48,6 +48,9 @@ void AlignedArray<T>::Free::operator()(T* pointer) const {
   aligned_free(pointer);
 }
 
+// Gives freed memory back to the system, so that the resident set is what is in use.
+void release_freed_memory();
+
 // Resident set of this process in bytes, now and at its peak; 0 where the system does not tell.
 uint64_t resident_bytes();
 uint64_t peak_resident_bytes();

@@ -47,6 +47,7 @@ Result<void> measure_speeds(const CompareRequest& request, std::vector<ReportRow
         TRY(measure_speed(request.files[static_cast<size_t>(row.file)].model, row.kv, request.n_threads));
     row.prefill_tok_s = speed.prefill_tok_s;
     row.decode_tok_s = speed.decode_tok_s;
+    row.resident_bytes = speed.resident_bytes;
     if (request.progress) request.progress(r + 1, rows.size(), "measuring speed");
   }
   return {};

@@ -61,6 +61,7 @@ struct ReportRow {
   double bits_per_weight = 0;
   std::string fingerprint;                     // of the file's whole content
   double prefill_tok_s = 0, decode_tok_s = 0;  // 0: not measured
+  uint64_t resident_bytes = 0;                 // measured with the speed, see eval/speed.h; 0: not measured
 
   Interval nll, answer_nll, accuracy;  // per scored token, per answer token, per answer
   std::optional<Interval> nll_gap;     // nll minus the text's entropy

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/random.h"
 #include "model/forward.h"
@@ -21,6 +22,9 @@ double seconds_since(Clock::time_point start) {
 Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, int n_threads) {
   constexpr int kMaxRepetitions = 100;
   constexpr double kEnoughSeconds = 0.4, kSlowSeconds = 2;
+  model->file.mapping->release_pages();
+  release_freed_memory();
+  const uint64_t resident_before = resident_bytes();
   const auto backend = TRY(make_cpu_backend({.n_threads = n_threads, .precision = Precision::fast}));
   const int64_t n_prompt = std::clamp<int64_t>(model->config.context_length / 2, 1, 128);
   const int64_t n_decode = std::clamp<int64_t>(model->config.context_length - n_prompt, 1, 16);
@@ -50,6 +54,8 @@ Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, 
     if (interrupted()) return fail("interrupted");
     if (spent > kSlowSeconds || (i >= 2 && spent > kEnoughSeconds)) break;
   }
+  const uint64_t resident = resident_bytes();
+  speed.resident_bytes = resident > resident_before ? resident - resident_before : 0;
   return speed;
 }
 

@@ -1,4 +1,4 @@
-// Speed of a file on this machine, measured in the run that judges it.
+// Speed and resident memory of a file on this machine, measured in the run that judges it.
 #pragma once
 
 #include <memory>
@@ -12,6 +12,9 @@ namespace carat {
 struct Speed {
   double prefill_tok_s = 0;  // 128 prompt tokens
   double decode_tok_s = 0;   // the 16 after them
+  // By how much running grew this process: the file's touched pages, the KV cache of those 144 tokens, scratch.
+  // Tables of which a text touches few rows cost less than they weigh. 0: the system does not tell.
+  uint64_t resident_bytes = 0;
 };
 
 // Fast engine, best of repetitions that take about a second (one, if it takes longer than that). Models that

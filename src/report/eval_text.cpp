@@ -39,6 +39,7 @@ class Writer {
     verdicts();
     sentences();
     headline();
+    costs();
     own_parents();
     kv_costs();
     categories();
@@ -137,6 +138,27 @@ class Writer {
     if (table.empty()) return;
     title("QAT or a quantized original? (yardstick C: the same questions, right answers)");
     out_ += table.render(style_);
+  }
+
+  // What a file costs: on the disk, in memory (planned for the report's context, measured in the speed run), in time.
+  void costs() {
+    TextTable table;
+    table.add_column("file", Align::left);
+    for (const char* name : {"weights", "bits/weight", "memory", "resident", "prompt tok/s", "tok/s"})
+      table.add_column(name, Align::right);
+    const auto speed = [](double rate) { return rate > 0 ? format_count(std::llround(rate)) : std::string("-"); };
+    for (int r = 0; r < n_rows(); ++r) {
+      const ReportRow& file = row(r);
+      table.add_row({label(report_, r), format_bytes(file.bytes), fmt::format("{:.2f}", file.bits_per_weight),
+                     format_bytes(file.memory_bytes),
+                     file.resident_bytes > 0 ? format_bytes(file.resident_bytes) : "-", speed(file.prefill_tok_s),
+                     speed(file.decode_tok_s)});
+    }
+    title("Size and speed");
+    out_ += table.render(style_);
+    out_ += "\n";
+    note(fmt::format("memory: planned for {} tokens of context. resident: measured while 144 tokens ran.",
+                     format_count(report_.n_ctx)));
   }
 
   void own_parents() {

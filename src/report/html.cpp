@@ -54,6 +54,7 @@ class Page {
     damage();
     headline();
     recoveries();
+    costs();
     own_parents();
     kv_costs();
     categories();
@@ -146,7 +147,7 @@ class Page {
                 "within ±{:.1f} points and ±{:g} nat.",
                 100 * report_.margins.accuracy, report_.margins.nll));
     open_table({"<file", "<types", "<against the original", "<against its parent", "right answers, %",
-                "answer NLL", "memory", "tokens/s", "prompt tok/s", "NLL per token"});
+                "answer NLL", "NLL per token", "memory", "tokens/s"});
     for (int r = 0; r < n_rows(); ++r) {
       const ReportRow& file = row(r);
       put("<tr{}>{}<td class=\"left\">{}</td>", r > 0 && row(r - 1).kv != file.kv ? " class=\"break\"" : "",
@@ -156,9 +157,8 @@ class Page {
       put("<td class=\"left\">{}</td>",
           noise != nullptr ? "engine: " + chip(noise) : chip(of(Table::own_parent, r)));
       put("<td>{}</td><td>{}</td><td>{}</td>", plus_minus(file.accuracy), nats(file.answer_nll.estimate),
-          format_bytes(file.memory_bytes));
-      put("<td>{}</td><td>{}</td><td>{}</td></tr>\n", speed(file.decode_tok_s), speed(file.prefill_tok_s),
           nats(file.nll.estimate));
+      put("<td>{}</td><td>{}</td></tr>\n", format_bytes(file.memory_bytes), speed(file.decode_tok_s));
     }
     close_table();
   }
@@ -250,6 +250,22 @@ class Page {
           : r.metric == "answer_nll" ? "NLL of the answers"
                                      : "NLL per token",
           row(r.qat).seed, share(r.honest, r.honest_defined), share(r.naive, r.naive_defined));
+    close_table();
+  }
+
+  void costs() {
+    heading("Size and speed",
+            fmt::format("Memory is planned for {} tokens of context; resident is what a run of 144 tokens was measured "
+                        "to occupy: of large tables only the rows that it reads.",
+                        format_count(report_.n_ctx)));
+    open_table({"<file", "<types", "weights", "bits/weight", "memory", "resident", "prompt tok/s", "tokens/s"});
+    for (int r = 0; r < n_rows(); ++r) {
+      const ReportRow& file = row(r);
+      put("<tr>{}<td class=\"left\">{}</td><td>{}</td><td>{:.2f}</td><td>{}</td><td>{}</td>", name_cell(r),
+          escape_html(file.types), format_bytes(file.bytes), file.bits_per_weight, format_bytes(file.memory_bytes),
+          file.resident_bytes > 0 ? format_bytes(file.resident_bytes) : "–");
+      put("<td>{}</td><td>{}</td></tr>\n", speed(file.prefill_tok_s), speed(file.decode_tok_s));
+    }
     close_table();
   }
 

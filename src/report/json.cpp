@@ -60,6 +60,7 @@ Json row_json(const EvalReport& report, int index) {
   j["bytes"] = row.bytes;
   j["bits_per_weight"] = number(row.bits_per_weight);
   j["memory_bytes"] = row.memory_bytes;
+  j["resident_bytes"] = row.resident_bytes > 0 ? Json(row.resident_bytes) : Json(nullptr);
   j["fingerprint"] = row.fingerprint;
   j["prefill_tok_s"] = row.prefill_tok_s > 0 ? Json(row.prefill_tok_s) : Json(nullptr);
   j["decode_tok_s"] = row.decode_tok_s > 0 ? Json(row.decode_tok_s) : Json(nullptr);

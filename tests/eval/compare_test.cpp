@@ -55,6 +55,7 @@ TEST_F(CompareTest, FillsARowPerFileAndCacheType) {
     if (row.precision == Precision::exact) {
       EXPECT_GT(row.decode_tok_s, 0);
       EXPECT_GT(row.prefill_tok_s, 0);
+      EXPECT_GT(row.resident_bytes, 0u);
     }
   }
   EXPECT_EQ(report.reference, 0);

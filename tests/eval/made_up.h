@@ -55,6 +55,7 @@ inline std::vector<ReportRow> rows(const std::vector<TensorType>& kv_types, bool
       row.bits_per_weight = 32 * spec.memory_mb / 2;
       row.memory_bytes = row.bytes + (kv == TensorType::F16 ? 200000 : 110000);
       row.fingerprint = "0123456789abcde" + std::to_string(f);
+      row.resident_bytes = row.bytes - 50000;
       row.prefill_tok_s = 60000 - 9000 * spec.memory_mb;
       row.decode_tok_s = 4000 - 1000 * spec.memory_mb;
       result.push_back(row);

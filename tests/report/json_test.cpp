@@ -33,6 +33,7 @@ TEST(Json, RowsCarryTheColumns) {
                           "bits_per_weight",
                           "memory_bytes",
                           "fingerprint",
+                          "resident_bytes",
                           "prefill_tok_s",
                           "decode_tok_s",
                           "nll",
