@@ -105,9 +105,16 @@ Result<train::RowSource> text_rows(const std::string& path, const Tokenizer& tok
   });
 }
 
-Result<train::RowSource> make_source(const Flags& flags, const Tokenizer& tokenizer) {
+// Rows and, in the options, their name.
+Result<train::RowSource> make_source(Flags& flags, const Tokenizer& tokenizer) {
   const int64_t length = flags.options.row_length;
-  if (!flags.text.empty()) return text_rows(flags.text, tokenizer, length);
+  if (!flags.text.empty()) {
+    uint64_t hash = 0;
+    for (const char c : TRY(read_file(flags.text))) hash = mix64(hash ^ static_cast<unsigned char>(c));
+    flags.options.source_name = fmt::format("a text, {:016x}", hash);
+    return text_rows(flags.text, tokenizer, length);
+  }
+  flags.options.source_name = fmt::format("the lab language, curriculum until {}", flags.curriculum_end);
   auto rows = lab::row_source(lab::family_language(), tokenizer,
                               {.length = length, .curriculum_end = flags.curriculum_end});
   return train::RowSource([rows = std::move(rows)](Random& random, double progress) {

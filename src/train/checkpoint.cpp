@@ -1,6 +1,7 @@
 // The checkpoint file:
 //   magic "CARATTRN", u32 version, u64 length and text of the identity,
 //   i64 steps done, f64 seconds, u64 number of loss points, the points (see put_point),
+//   the sums since the last point (see put_sums), f64 sum of gradient norms and i64 number of those steps,
 //   u64 number of floats, then values, first moments, second moments (f32 each), u64 checksum of all before.
 #include "train/checkpoint.h"
 
@@ -14,7 +15,7 @@ namespace carat::train {
 namespace {
 
 constexpr std::string_view kMagic = "CARATTRN";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 uint64_t checksum(std::span<const std::byte> bytes) {
   uint64_t hash = bytes.size();
@@ -60,6 +61,13 @@ void put_point(Encoder& out, const LossPoint& point) {
   put_score(out, point.held_out.value_or(Score{}));
 }
 
+void put_sums(Encoder& out, const LossSums& sums) {
+  for (const double x : {sums.weight, sums.loss, sums.cross_entropy, sums.divergence, sums.answer_loss}) out.put(x);
+  for (const int64_t n : {sums.n_tokens, sums.n_answer_tokens, sums.n_answer_tokens_right, sums.n_answers,
+                          sums.n_answers_right})
+    out.put(n);
+}
+
 constexpr uint64_t kScoreBytes = 6 * 8;
 constexpr uint64_t kPointBytes = 2 * 8 + 4 * 8 + kScoreBytes + 1 + kScoreBytes;
 
@@ -85,6 +93,16 @@ Result<LossPoint> read_point(ByteCursor& in) {
   return point;
 }
 
+Result<LossSums> read_sums(ByteCursor& in) {
+  LossSums sums;
+  for (double* x : {&sums.weight, &sums.loss, &sums.cross_entropy, &sums.divergence, &sums.answer_loss})
+    *x = TRY(in.read<double>("the open sums"));
+  for (int64_t* n : {&sums.n_tokens, &sums.n_answer_tokens, &sums.n_answer_tokens_right, &sums.n_answers,
+                     &sums.n_answers_right})
+    *n = TRY(in.read<int64_t>("the open sums"));
+  return sums;
+}
+
 Result<void> compare_identity(std::string_view name, const std::string& found, const std::string& wanted) {
   if (found == wanted) return {};
   std::istringstream found_lines(found), wanted_lines(wanted);
@@ -106,6 +124,9 @@ Result<Progressed> read_progressed(ByteCursor& in) {
   const auto n_points = TRY(in.read<uint64_t>("the number of loss points"));
   if (n_points > in.remaining() / kPointBytes) return in.truncated("the loss curve", n_points);
   for (uint64_t i = 0; i < n_points; ++i) progressed.curve.push_back(TRY(read_point(in)));
+  progressed.since_point = TRY(read_sums(in));
+  progressed.norms_since_point = TRY(in.read<double>("the open sums"));
+  progressed.n_steps_since_point = TRY(in.read<int64_t>("the open sums"));
   return progressed;
 }
 
@@ -125,6 +146,9 @@ Result<void> save_checkpoint(const std::string& path, const std::string& identit
   out.put(progressed.seconds);
   out.put(static_cast<uint64_t>(progressed.curve.size()));
   for (const LossPoint& point : progressed.curve) put_point(out, point);
+  put_sums(out, progressed.since_point);
+  out.put(progressed.norms_since_point);
+  out.put(progressed.n_steps_since_point);
   out.put(static_cast<uint64_t>(parameters.values.size()));
   out.put_bytes(bytes_of(parameters.values.span()));
   out.put_bytes(bytes_of(optimizer.moment1()));

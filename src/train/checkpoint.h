@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "train/ops_loss.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
 
@@ -13,6 +14,10 @@ struct Progressed {
   int64_t n_steps = 0;  // done
   double seconds = 0;
   std::vector<LossPoint> curve;
+  // Of the steps since the curve's last point, so that its next one does not depend on where a run was stopped.
+  LossSums since_point;
+  double norms_since_point = 0;
+  int64_t n_steps_since_point = 0;
 };
 
 // `identity` is text, a line per setting that must be the same when training goes on.

@@ -69,8 +69,8 @@ Result<void> check(const Options& o, const Parameters& parameters, const Paramet
   return {};
 }
 
-// What must agree for a checkpoint to go on, a line each. The first row and the start weights stand for the
-// source and the model.
+// What must agree for a checkpoint to go on, a line each. The start weights stand for the model, the source's name and
+// its first row for the source.
 Result<std::string> identity_of(const Parameters& start, const Parameters* parent, const RowSource& source,
                                 const Options& o) {
   const Row row =
@@ -83,6 +83,7 @@ Result<std::string> identity_of(const Parameters& start, const Parameters* paren
       "warm-up steps {}\nbetas {} {}\nepsilon {}\nweight decay {}\nclip norm {}\ndistill weight {}\n",
       o.seed, o.n_tokens, o.batch_tokens, o.row_length, o.learning_rate, o.flat_fraction, o.final_fraction,
       o.warmup_steps, o.beta1, o.beta2, o.epsilon, o.weight_decay, o.clip_norm, o.distill_weight);
+  if (!o.source_name.empty()) text += fmt::format("rows from {}\n", o.source_name);
   text += fmt::format("fake quantization {}\n", o.fake_quant ? type_name(*o.fake_quant) : "none");
   for (const auto& [pattern, type] : o.fake_quant_overrides)
     text += fmt::format("fake quantization of {} {}\n", pattern, type_name(type));
@@ -166,9 +167,9 @@ class Run {
       return fail("training diverged at step {}: the gradient's norm is {}", step, norm);
     learning_rate_ = options_.learning_rate * schedule(options_, step, n_steps_);
     optimizer_.step(parameters_, learning_rate_, step + 1, pool_);
-    since_report_.add(sums);
-    norms_ += norm;
-    ++steps_since_report_;
+    progressed_.since_point.add(sums);
+    progressed_.norms_since_point += norm;
+    ++progressed_.n_steps_since_point;
     ++progressed_.n_steps;
     return {};
   }
@@ -186,9 +187,10 @@ class Run {
     LossPoint point;
     point.step = progressed_.n_steps;
     point.n_tokens = progressed_.n_steps * n_rows_ * options_.row_length;
-    point.loss = ratio(since_report_.loss, since_report_.weight);
-    point.score = score_of(since_report_);
-    point.gradient_norm = norms_ / static_cast<double>(steps_since_report_);
+    point.loss = ratio(progressed_.since_point.loss, progressed_.since_point.weight);
+    point.score = score_of(progressed_.since_point);
+    point.gradient_norm =
+        ratio(progressed_.norms_since_point, static_cast<double>(progressed_.n_steps_since_point));
     point.learning_rate = learning_rate_;
     point.seconds = seconds_now();
     if (is_held_out_due()) {
@@ -196,9 +198,9 @@ class Run {
           batch_.run(used_weights(), {options_.seed ^ kHeldOutStream, options_.n_held_out_rows, 1.0}, false));
       point.held_out = score_of(sums);
     }
-    since_report_ = {};
-    norms_ = 0;
-    steps_since_report_ = 0;
+    progressed_.since_point = {};
+    progressed_.norms_since_point = 0;
+    progressed_.n_steps_since_point = 0;
     progressed_.curve.push_back(point);
     if (on_point_) on_point_(point);
     return {};
@@ -231,9 +233,7 @@ class Run {
   Progressed progressed_;
   double seconds_before_ = 0;
   Clock::time_point start_, last_checkpoint_;
-  LossSums since_report_;
-  double norms_ = 0, learning_rate_ = 0;
-  int64_t steps_since_report_ = 0;
+  double learning_rate_ = 0;
 };
 
 }  // namespace

@@ -40,6 +40,7 @@ struct Options {
   double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-9;
   double weight_decay = 0.05;  // on projections only: not on tables, norms, routers and scales
   double clip_norm = 1.0;      // 0: no clip
+  std::string source_name;     // one line saying what the rows come from: a checkpoint goes on only with the same
   uint64_t seed = 1;
   int n_threads = 1;  // does not change a bit of the result
 
