@@ -9,6 +9,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <type_traits>
 
 #include "base/result.h"
 
@@ -60,7 +61,7 @@ class ByteCursor {
   uint64_t position_ = 0;
 };
 
-// a * b and a + b on numbers from a file: nullopt-like via bool, never wrapping.
+// a * b and a + b on numbers from a file. True: the result does not fit 64 bits (and must not be used).
 [[nodiscard]] inline bool multiply_overflows(uint64_t a, uint64_t b, uint64_t* product) {
   return __builtin_mul_overflow(a, b, product);
 }

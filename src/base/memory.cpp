@@ -2,28 +2,51 @@
 #include "base/memory.h"
 
 #include <malloc.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
 #include "base/check.h"
 
 namespace carat {
+namespace {
 
-void* aligned_zeroed(size_t bytes) {
-  const size_t rounded = (bytes + kCacheLine - 1) / kCacheLine * kCacheLine;
-  CHECK(rounded >= bytes);
-  // Whole vectors may be read past the end, never used: the slack keeps such reads inside the allocation.
-  void* pointer = std::aligned_alloc(kCacheLine, rounded + kCacheLine);
-  CHECK(pointer != nullptr);
-  std::memset(pointer, 0, rounded + kCacheLine);
+// From here on memory comes from the system as zero pages, one by one as they are touched.
+constexpr size_t kMappedBytes = size_t{1} << 20;
+
+}  // namespace
+
+size_t checked_bytes(size_t count, size_t size) {
+  size_t n_bytes = 0;
+  CHECK(!__builtin_mul_overflow(count, size, &n_bytes));
+  CHECK(!__builtin_add_overflow(n_bytes, 2 * kCacheLine - 1, &n_bytes));
+  return n_bytes / kCacheLine * kCacheLine;
+}
+
+void* aligned_zeroed(size_t n_bytes) {
+  if (n_bytes >= kMappedBytes) {
+    void* mapped = ::mmap(nullptr, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED) throw std::bad_alloc();
+    return mapped;
+  }
+  void* pointer = std::aligned_alloc(kCacheLine, n_bytes);
+  if (pointer == nullptr) throw std::bad_alloc();
+  std::memset(pointer, 0, n_bytes);
   return pointer;
 }
 
-void aligned_free(void* pointer) { std::free(pointer); }
+void aligned_free(void* pointer, size_t n_bytes) {
+  if (n_bytes >= kMappedBytes) {
+    CHECK(::munmap(pointer, n_bytes) == 0);
+  } else {
+    std::free(pointer);
+  }
+}
 
 void release_freed_memory() {
 #ifdef __GLIBC__

@@ -5,15 +5,20 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <type_traits>
 
 namespace carat {
 
 inline constexpr size_t kCacheLine = 64;
 
-// Fixed-size, zeroed array of trivially copyable T on a 64-byte boundary. Kernels rely on the alignment; engines
-// size their buffers once, when a session opens.
+// Fixed-size, zeroed array of trivially copyable T on a 64-byte boundary, with a cache line of slack behind its
+// end. Kernels rely on both; engines size their buffers once, when a session opens. Pages of a large array become
+// resident when they are first touched, and go back to the system with it. Throws std::bad_alloc where the system
+// has no memory.
 template <class T>
 class AlignedArray {
+  static_assert(std::is_trivially_copyable_v<T>);
+
  public:
   AlignedArray() = default;
   explicit AlignedArray(size_t count);
@@ -30,22 +35,27 @@ class AlignedArray {
 
  private:
   struct Free {
+    size_t n_bytes = 0;
     void operator()(T* pointer) const;
   };
   std::unique_ptr<T[], Free> data_;
   size_t size_ = 0;
 };
 
-void* aligned_zeroed(size_t bytes);
-void aligned_free(void* pointer);
+// count * size, and room for the slack; CHECKs that this does not wrap.
+size_t checked_bytes(size_t count, size_t size);
+// The memory of an array, from checked_bytes(); freed with the same number.
+void* aligned_zeroed(size_t n_bytes);
+void aligned_free(void* pointer, size_t n_bytes);
 
 template <class T>
 AlignedArray<T>::AlignedArray(size_t count)
-    : data_(static_cast<T*>(aligned_zeroed(count * sizeof(T)))), size_(count) {}
+    : data_(static_cast<T*>(aligned_zeroed(checked_bytes(count, sizeof(T)))), Free{checked_bytes(count, sizeof(T))}),
+      size_(count) {}
 
 template <class T>
 void AlignedArray<T>::Free::operator()(T* pointer) const {
-  aligned_free(pointer);
+  aligned_free(pointer, n_bytes);
 }
 
 // Gives freed memory back to the system, so that the resident set is what is in use.

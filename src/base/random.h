@@ -1,5 +1,7 @@
-// Random: a small seeded generator whose stream is the same on every machine and standard library, because the
-// lab's texts, synthetic weights and bootstrap samples must be reproducible. Not for secrets.
+// Random: a small seeded generator, because the lab's texts, synthetic weights and bootstrap samples must be
+// reproducible. bits(), uniform(), below() and shuffle() are integer arithmetic: the same on every machine and
+// standard library. normal() also goes through the mathematical library, whose last bit may differ from one to
+// the next. Not for secrets.
 #pragma once
 
 #include <cmath>
@@ -50,7 +52,7 @@ class Random {
     return static_cast<int64_t>(draw % range);
   }
 
-  // Standard normal (Box-Muller, one of the pair).
+  // Standard normal (Box-Muller, one of the pair); up to the rounding of log and cos.
   double normal() {
     const double radius = std::sqrt(-2.0 * std::log(1.0 - uniform()));
     return radius * std::cos(6.283185307179586 * uniform());

@@ -3,6 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <vector>
+
+#include "base/check.h"
 
 namespace carat {
 
@@ -23,7 +27,10 @@ double standard_error(std::span<const double> values) {
 }
 
 double percentile(std::span<const double> values, double fraction) {
+  CHECK(fraction >= 0 && fraction <= 1);
   if (values.empty()) return 0;
+  for (const double v : values)  // they have no place in an order
+    if (std::isnan(v)) return std::numeric_limits<double>::quiet_NaN();
   std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
   const double position = fraction * static_cast<double>(sorted.size() - 1);

@@ -3,7 +3,7 @@
 
 #include <sched.h>
 
-#include "base/check.h"
+#include <exception>
 
 namespace carat {
 namespace {
@@ -32,7 +32,12 @@ void wait_while_equal(std::atomic<T>& value, T old) {
 
 ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads) {
   CHECK(n_threads >= 1);
-  for (int thread = 1; thread < n_threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  workers_.reserve(static_cast<size_t>(n_threads) - 1);
+  try {
+    for (int thread = 1; thread < n_threads; ++thread) workers_.emplace_back([this, thread] { work(thread); });
+  } catch (const std::exception&) {  // a limit on threads or on memory
+    n_threads_ = 1 + static_cast<int>(workers_.size());
+  }
 }
 
 ThreadPool::~ThreadPool() {

@@ -4,15 +4,17 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <thread>
 #include <vector>
+
+#include "base/check.h"
 
 namespace carat {
 
 class ThreadPool {
  public:
-  // n_threads >= 1 counts the caller.
+  // n_threads >= 1 counts the caller. Where the system refuses a thread, the pool carries on with those it got:
+  // size() says how many.
   explicit ThreadPool(int n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -21,11 +23,14 @@ class ThreadPool {
   int size() const { return n_threads_; }
 
   // Calls body(begin, end, thread) once for each non-empty share of [0, n); shares are contiguous, in thread
-  // order, and their borders multiples of `grain`. Returns when all are done. Not reentrant.
+  // order, and their borders multiples of `grain` (>= 1). Returns when all are done. One caller at a time, and a
+  // body must not call it in turn (CHECKed). A body must not throw: what needs memory takes it before.
   template <class Body>
   void parallel_for(int64_t n, int64_t grain, Body&& body) {
+    CHECK(grain >= 1);
     if (n <= 0) return;
-    const int64_t n_grains = (n + grain - 1) / grain;
+    const Occupied occupied(busy_);
+    const int64_t n_grains = n / grain + (n % grain != 0 ? 1 : 0);
     if (n_threads_ == 1 || n_grains == 1) {
       body(int64_t{0}, n, 0);
       return;
@@ -36,7 +41,7 @@ class ThreadPool {
       Body* body;
     } job{n, grain, n_grains, n_threads_, &body};
     run(
-        [](void* context, int thread) {
+        [](void* context, int thread) noexcept {
           const Job& j = *static_cast<Job*>(context);
           const int64_t begin = j.n_grains * thread / j.n_threads * j.grain;
           int64_t end = j.n_grains * (thread + 1) / j.n_threads * j.grain;
@@ -47,7 +52,22 @@ class ThreadPool {
   }
 
  private:
-  using Task = void (*)(void* context, int thread);
+  using Task = void (*)(void* context, int thread) noexcept;
+
+  // A second caller, or a body that calls, would wait for workers that wait for it.
+  class Occupied {
+   public:
+    explicit Occupied(std::atomic<bool>& busy) : busy_(busy) {
+      CHECK(!busy_.exchange(true, std::memory_order_acquire));
+    }
+    ~Occupied() { busy_.store(false, std::memory_order_release); }
+    Occupied(const Occupied&) = delete;
+    Occupied& operator=(const Occupied&) = delete;
+
+   private:
+    std::atomic<bool>& busy_;
+  };
+
   void run(Task task, void* context);
   void work(int thread);
 
@@ -57,6 +77,7 @@ class ThreadPool {
   alignas(64) std::atomic<uint32_t> generation_{0};  // bumped to start a job
   alignas(64) std::atomic<int> n_running_{0};        // workers that have not finished it
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> busy_{false};
   std::vector<std::jthread> workers_;
 };
 

@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 
+#include "base/file.h"
 #include "base/progress.h"
 #include "cli/command.h"
 
@@ -84,6 +85,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  carat::explain_lost_mappings();
   std::signal(SIGINT, on_interrupt);
   std::signal(SIGTERM, on_interrupt);
   std::signal(SIGPIPE, SIG_IGN);  // both become errors of the write

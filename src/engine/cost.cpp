@@ -1,6 +1,7 @@
 // Counting over the weights' shapes, and the read-bandwidth probe.
 #include "engine/cost.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <vector>
@@ -54,6 +55,7 @@ double measure_read_bandwidth(ThreadPool& pool) {
   constexpr size_t kBytes = size_t{256} << 20;
   constexpr size_t kWords = kBytes / sizeof(uint64_t);
   AlignedArray<uint64_t> buffer(kWords);
+  std::fill_n(buffer.data(), kWords, uint64_t{1});  // untouched memory is one page of zeros, read from cache
   std::vector<uint64_t> sums(static_cast<size_t>(pool.size()) * 8);  // a cache line per thread
   double best = 0;
   for (int pass = 0; pass < 6; ++pass) {

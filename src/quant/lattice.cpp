@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <vector>
 
 #include "quant/block.h"
@@ -54,12 +55,13 @@ std::optional<Lattice> try_lattice(const float* values, float extreme, int k) {
 void project(TensorType type, float* values, int64_t n_columns, int64_t n_rows, ThreadPool& pool) {
   const Codec& codec = codec_of(type);
   const uint64_t n_bytes = row_bytes(type, n_columns);
-  pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
-    std::vector<std::byte> blocks(n_bytes);
+  std::vector<std::byte> scratch(n_bytes * static_cast<size_t>(pool.size()));  // a row per thread
+  pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int thread) {
+    std::byte* blocks = scratch.data() + n_bytes * static_cast<size_t>(thread);
     for (int64_t i = begin; i < end; ++i) {
       float* row = values + i * n_columns;
-      codec.encode(row, n_columns, nullptr, blocks.data());
-      codec.decode(blocks.data(), n_columns, row);
+      codec.encode(row, n_columns, nullptr, blocks);
+      codec.decode(blocks, n_columns, row);
     }
   });
 }

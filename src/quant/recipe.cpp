@@ -1,10 +1,9 @@
 // The rules of quant/recipe.h as tables and small functions.
 #include "quant/recipe.h"
 
-#include <algorithm>
-#include <array>
-#include <cctype>
 #include <charconv>
+
+#include "base/text.h"
 
 namespace carat {
 namespace {
@@ -46,11 +45,6 @@ constexpr std::string_view kKept[] = {
 };
 // Vision and audio towers and their projectors.
 constexpr std::string_view kKeptPrefixes[] = {"v.", "a.", "mm."};
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](unsigned char x, unsigned char y) { return std::toupper(x) == std::toupper(y); });
-}
 
 bool contains(std::string_view text, std::string_view part) {
   return text.find(part) != std::string_view::npos;

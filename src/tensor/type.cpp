@@ -1,10 +1,8 @@
 // The type table. Block lengths and sizes as the GGUF format defines them.
 #include "tensor/type.h"
 
-#include <algorithm>
-#include <cctype>
-
 #include "base/check.h"
+#include "base/text.h"
 
 namespace carat {
 namespace {
@@ -25,12 +23,6 @@ constexpr TypeInfo kTypes[] = {
     {TQ2_0, "TQ2_0", 256, 66},    {MXFP4, "MXFP4", 32, 17},     {NVFP4, "NVFP4", 64, 36},
     {Q1_0, "Q1_0", 128, 18},      {Q2_0, "Q2_0", 64, 18},
 };
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
-}
 
 }  // namespace
 
