@@ -77,7 +77,10 @@ std::vector<TrainingRun> make_runs(const std::string& name, const Recipe& recipe
   control.file = name + "-control.gguf";
   control.fake_quant.reset();
   control.stored_as = TensorType::BF16;
-  if (is_large) return {parent, first, second, control};  // files are megabytes: one control for both twins
+  if (is_large) {  // files are megabytes: one control for both twins, of which one is shipped
+    second.is_shipped = false;
+    return {parent, first, second, control};
+  }
   TrainingRun second_control = control;
   second_control.file = name + "-control-2.gguf";
   second_control.seed = second.seed;
@@ -100,6 +103,10 @@ FamilyModel lab_m() {
   coarse.file = "lab-m-qat-q2.gguf";
   coarse.fake_quant = coarse.stored_as = TensorType::Q2_K;
   coarse.learning_rate = 1e-3;
+  model.runs.push_back(coarse);
+  coarse.file = "lab-m-qat-q2-2.gguf";
+  coarse.seed = model.runs[2].seed;
+  coarse.is_shipped = false;
   model.runs.push_back(coarse);
   return model;
 }

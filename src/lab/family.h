@@ -34,6 +34,9 @@ struct TrainingRun {
   double distill_weight;  // share of KL(parent || student) in the loss
   uint64_t seed;
   double curriculum_end;  // RowOptions
+  // The repository has room for 25 MB: second seeds of the larger model are made by whoever wants them, and judged where
+  // their files are found.
+  bool is_shipped = true;
 };
 
 struct FamilyModel {
