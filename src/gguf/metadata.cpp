@@ -32,8 +32,16 @@ std::optional<int64_t> as_integer(const Value& value) {
 
 Error absent(std::string_view key) { return fail("key '{}' is missing", printable(key)); }
 
+std::string describe_array(const Array& array) {
+  return fmt::format("array of {} {}", size_of(array), name_of(element_type_of(array)));
+}
+
+Error mismatch(std::string_view key, std::string_view expected, const std::string& found) {
+  return fail("key '{}': expected {}, found {}", printable(key), expected, found);
+}
+
 Error mismatch(std::string_view key, std::string_view expected, const Value& value) {
-  return fail("key '{}': expected {}, found {}", printable(key), expected, describe_type(value));
+  return mismatch(key, expected, describe_type(value));
 }
 
 Result<int64_t> integer_of(std::string_view key, const Value& value, int64_t min, int64_t max) {
@@ -49,12 +57,15 @@ Result<int64_t> integer_of(std::string_view key, const Value& value, int64_t min
 Result<double> number_of(std::string_view key, const Value& value) {
   if (const auto* single = std::get_if<float>(&value)) return static_cast<double>(*single);
   if (const auto* wide = std::get_if<double>(&value)) return *wide;
+  if (const auto* large = std::get_if<uint64_t>(&value)) return static_cast<double>(*large);
   const std::optional<int64_t> whole = as_integer(value);
   if (!whole) return mismatch(key, "a number", value);
   return static_cast<double>(*whole);
 }
 
-Result<std::vector<int64_t>> integers_of(std::string_view key, const Array& array) {
+Result<std::vector<int64_t>> integers_of(std::string_view key, const Array& array, size_t n_max) {
+  if (size_of(array) > n_max)
+    return fail("key '{}': {} elements, at most {} allowed", printable(key), size_of(array), n_max);
   return std::visit(
       [&](const auto& elements) -> Result<std::vector<int64_t>> {
         using T = typename std::decay_t<decltype(elements)>::value_type;
@@ -70,7 +81,7 @@ Result<std::vector<int64_t>> integers_of(std::string_view key, const Array& arra
           }
           return numbers;
         } else {
-          return mismatch(key, "integers", Value(array));
+          return mismatch(key, "integers", describe_array(array));
         }
       },
       array);
@@ -91,8 +102,7 @@ std::string_view name_of(ValueType type) {
 }
 
 std::string describe_type(const Value& value) {
-  if (const auto* array = std::get_if<Array>(&value))
-    return fmt::format("array of {} {}", size_of(*array), name_of(element_type_of(*array)));
+  if (const auto* array = std::get_if<Array>(&value)) return describe_array(*array);
   return std::string(name_of(type_of(value)));
 }
 
@@ -155,10 +165,11 @@ Result<std::span<const std::string_view>> Metadata::texts(std::string_view key) 
   return std::span<const std::string_view>(*strings);
 }
 
-Result<std::vector<int64_t>> Metadata::integers(std::string_view key, size_t n_if_scalar) const {
+Result<std::vector<int64_t>> Metadata::integers(std::string_view key, size_t n_if_scalar,
+                                                size_t n_max) const {
   const Value* value = find(key);
   if (value == nullptr) return absent(key);
-  if (const auto* array = std::get_if<Array>(value)) return integers_of(key, *array);
+  if (const auto* array = std::get_if<Array>(value)) return integers_of(key, *array, n_max);
   if (const bool* boolean = std::get_if<bool>(value))
     return std::vector<int64_t>(n_if_scalar, *boolean ? 1 : 0);
   const int64_t number = TRY(integer_of(key, *value, INT64_MIN, INT64_MAX));
@@ -166,9 +177,10 @@ Result<std::vector<int64_t>> Metadata::integers(std::string_view key, size_t n_i
 }
 
 void Metadata::set(std::string_view key, Value value) {
-  remove(key);
-  index_.emplace(key, entries_.size());
-  entries_.push_back({std::string(key), std::move(value)});
+  std::string name(key);  // `key` may be a view into the entry that goes
+  remove(name);
+  index_.emplace(name, entries_.size());
+  entries_.push_back({std::move(name), std::move(value)});
 }
 
 void Metadata::set_texts(std::string_view key, std::span<const std::string> values) {

@@ -1,6 +1,7 @@
 // Metadata: the key-value part of a GGUF file, in file order.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -10,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -40,6 +42,8 @@ size_t size_of(const Array& array);             // elements
 
 class Metadata {
  public:
+  static constexpr size_t kMaxIntegers = size_t{1} << 22;  // a multiple of any vocabulary
+
   struct Entry {
     std::string key;
     Value value;
@@ -58,8 +62,9 @@ class Metadata {
   Result<bool> boolean_or(std::string_view key, bool otherwise) const;
   Result<std::string_view> text(std::string_view key) const;
   Result<std::span<const std::string_view>> texts(std::string_view key) const;
-  // An array of any integer or bool type, or a scalar, which then stands `n_if_scalar` times.
-  Result<std::vector<int64_t>> integers(std::string_view key, size_t n_if_scalar) const;
+  // An array of any integer or bool type, or a scalar, which then stands `n_if_scalar` times. An array of more
+  // than `n_max` elements is an error: widening could take eight times the file's memory.
+  Result<std::vector<int64_t>> integers(std::string_view key, size_t n_if_scalar, size_t n_max = kMaxIntegers) const;
 
   // Building. Setting an existing key moves it to the end, as the format's reference writer does.
   // String views in an array must outlive the metadata; set_texts() is for those that may not.
@@ -67,8 +72,9 @@ class Metadata {
   void set_texts(std::string_view key, std::span<const std::string> values);  // copies into the arena
   void remove(std::string_view key);
 
-  // Keeps `storage`, into which the texts of arrays point, alive as long as this and its copies.
-  void keep_alive(std::shared_ptr<const void> storage) { storage_ = std::move(storage); }
+  // Keeps `storage`, into which the texts of arrays point, alive as long as this and its copies. May be called
+  // for several.
+  void keep_alive(std::shared_ptr<const void> storage) { storage_.push_back(std::move(storage)); }
 
  private:
   std::vector<Entry> entries_;
@@ -79,7 +85,7 @@ class Metadata {
   };
   std::unordered_map<std::string, size_t, Hash, std::equal_to<>> index_;
   std::shared_ptr<std::deque<std::string>> arena_ = std::make_shared<std::deque<std::string>>();
-  std::shared_ptr<const void> storage_;
+  std::vector<std::shared_ptr<const void>> storage_;
 };
 
 }  // namespace carat::gguf

@@ -4,7 +4,6 @@
 
 #include <bit>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
 #include "base/bytes.h"
@@ -252,11 +251,8 @@ Result<void> Parser::check_settings() {
                     fail("{} is not a power of two in {}..{}", *alignment, kMinAlignment, kMaxAlignment));
     alignment_ = *alignment;
   }
-  const auto n_parts = file_.metadata.integer_or("split.count", 0, UINT16_MAX, 1);
-  if (!n_parts) return fail("{}: {}", name(), n_parts.error().message);
-  if (*n_parts > 1)
-    return fail("{}: one of {} parts of a split model, expected a whole one: merge the parts first", name(),
-                *n_parts);
+  if (const auto whole = check_whole(file_.metadata); !whole)
+    return fail("{}: {}", name(), whole.error().message);
   return {};
 }
 
@@ -336,11 +332,6 @@ Result<File> parse(std::span<const std::byte> bytes, std::string_view name) {
 
 Result<File> open(const std::string& path) {
   auto mapping = TRY(MappedFile::open(path));
-  // A file that shrinks under the mapping would fault at the first touch beyond its new end.
-  std::error_code error;
-  const uint64_t size = std::filesystem::file_size(path, error);
-  if (error || size != mapping->bytes().size())
-    return fail("{}: changed while it was opened, expected {} bytes", path, mapping->bytes().size());
   File file = TRY(parse(mapping->bytes(), path));
   file.metadata.keep_alive(mapping);
   file.mapping = std::move(mapping);

@@ -139,6 +139,7 @@ struct Plan {
 Result<Plan> plan_file(const Metadata& metadata, const std::vector<TensorToWrite>& tensors) {
   Head keys, infos;
   Plan plan;
+  TRY(check_whole(metadata));
   const uint64_t n_keys = TRY(write_keys(keys, metadata));
   plan.sizes = TRY(write_infos(infos, tensors));
   for (const uint64_t size : plan.sizes) plan.n_bytes += size;
@@ -199,12 +200,13 @@ class Reporter {
 Result<void> write_tensor(const TensorToWrite& tensor, uint64_t n_bytes, BufferedOutput& out,
                           Reporter& reporter, const std::string& path) {
   uint64_t n_written = 0;
+  const std::string name = printable(tensor.name);
   const ByteSink sink = [&](std::span<const std::byte> piece) -> Result<void> {
     if (interrupted()) return fail("{}: interrupted, nothing was written", path);
     CHECK(piece.size() <= n_bytes - n_written);
     n_written += piece.size();
     TRY(out.write(piece));
-    reporter.add(piece.size(), tensor.name);
+    reporter.add(piece.size(), name);
     return {};
   };
   TRY(tensor.produce(sink));

@@ -2,7 +2,9 @@
 // The bytes equal those of the format's reference writer (docs/decisions/0001-gguf-layout.md).
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,8 +33,8 @@ TensorToWrite existing(const Tensor& tensor);
 TensorToWrite owned(std::string name, TensorType type, const Shape& shape, std::vector<std::byte> bytes);
 TensorToWrite owned_f32(std::string name, const Shape& shape, std::span<const float> values);
 
-// Writes `path` (see OutputFile). Checks names, duplicates, shapes against block lengths, and byte counts.
-// `progress` counts tensor bytes. Stops with an error when interrupted().
+// Writes `path` (see OutputFile). Checks names, duplicates, shapes against block lengths, and byte counts; refuses
+// what the reader would refuse. `progress` counts tensor bytes and hears printable names. Stops with an error when interrupted().
 Result<void> write(const std::string& path, const Metadata& metadata, const std::vector<TensorToWrite>& tensors,
                    const Progress& progress = nullptr);
 

@@ -50,6 +50,7 @@ TEST(Metadata, NumbersBoolsAndTexts) {
   EXPECT_EQ(*metadata.number("f32"), 0.5);
   EXPECT_EQ(*metadata.number("u8"), 7.0);
   EXPECT_EQ(*metadata.number_or("none", 1.5), 1.5);
+  EXPECT_EQ(*metadata.number("u64"), 18446744073709551616.0);
   EXPECT_FALSE(metadata.number("bool"));
   EXPECT_TRUE(*metadata.boolean_or("bool", false));
   EXPECT_TRUE(*metadata.boolean_or("none", true));
@@ -72,6 +73,42 @@ TEST(Metadata, IntegersFromArraysAndScalars) {
   EXPECT_FALSE(metadata.integers("texts", 2));
   EXPECT_FALSE(metadata.integers("f32", 2));
   EXPECT_FALSE(metadata.integers("u64", 2));
+  EXPECT_EQ(metadata.integers("ints", 3, 3)->size(), 3u);
+  EXPECT_EQ(metadata.integers("ints", 3, 2).error().message, "key 'ints': 3 elements, at most 2 allowed");
+}
+
+TEST(Metadata, LongArraysAreNotWidened) {
+  Metadata metadata;
+  metadata.set("long", Array(std::vector<uint8_t>(Metadata::kMaxIntegers + 1)));
+  EXPECT_EQ(metadata.integers("long", 1).error().message,
+            "key 'long': 4194305 elements, at most 4194304 allowed");
+}
+
+TEST(Metadata, AKeyMayComeFromItsOwnEntry) {
+  Metadata metadata;
+  const std::string name(100, 'k');  // too long to be kept inside the string object
+  metadata.set(name, 1u);
+  metadata.set("last", 2u);
+  metadata.set(metadata.entries()[0].key, 3u);
+  ASSERT_EQ(metadata.entries().size(), 2u);
+  EXPECT_EQ(metadata.entries()[1].key, name);
+  EXPECT_EQ(*metadata.integer(name, 0, 9), 3);
+}
+
+TEST(Metadata, KeepsEveryStorageAlive) {
+  auto first = std::make_shared<int>(1), second = std::make_shared<int>(2);
+  const std::weak_ptr<int> watched_first = first, watched_second = second;
+  {
+    Metadata copy;
+    {
+      Metadata metadata;
+      metadata.keep_alive(std::move(first));
+      metadata.keep_alive(std::move(second));
+      copy = metadata;
+    }
+    EXPECT_FALSE(watched_first.expired() || watched_second.expired());
+  }
+  EXPECT_TRUE(watched_first.expired() && watched_second.expired());
 }
 
 TEST(Metadata, SettingAnExistingKeyMovesItToTheEnd) {

@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "craft.h"
+#include "gguf/layout.h"
 
 namespace carat::gguf {
 namespace {
@@ -27,13 +28,13 @@ uint64_t parse_and_touch(std::span<const std::byte> bytes, bool* accepted = null
     EXPECT_EQ(file.error().message.find('\n'), std::string::npos) << file.error().message;
     return 0;
   }
-  uint64_t sum = 0;
+  volatile uint64_t sum = 0;  // so that the reads happen
   for (const Tensor& t : file->tensors)
-    for (const std::byte b : t.bytes()) sum += static_cast<uint64_t>(b);
+    for (const std::byte b : t.bytes()) sum = sum + static_cast<uint64_t>(b);
   for (const auto& entry : file->metadata.entries())
     if (const auto texts = file->metadata.texts(entry.key))
       for (const std::string_view text : *texts)
-        for (const char c : text) sum += static_cast<unsigned char>(c);
+        for (const char c : text) sum = sum + static_cast<unsigned char>(c);
   return sum;
 }
 
@@ -344,6 +345,12 @@ TEST(Reader, AcceptsTheUnusualButSound) {
 TEST(Reader, MessagesCannotCarryControlCharacters) {
   const Draft draft = with_key(Bytes().string("\x1b[2Jkey\n").u32(99).u64(0));
   EXPECT_EQ(error_of(draft), "f: key '\\x1b[2Jkey\\x0a': unknown value type 99");
+}
+
+TEST(Reader, PrintableIsPlainAscii) {
+  EXPECT_EQ(printable("a\x7f\x9b\xc2\x9b~ "), "a\\x7f\\x9b\\xc2\\x9b~ ");
+  EXPECT_EQ(printable(std::string(80, 'n')), std::string(80, 'n'));
+  EXPECT_EQ(printable(std::string(81, 'n')), std::string(80, 'n') + "...");
 }
 
 // A vocabulary of Gemma's size must cost views, not copies.

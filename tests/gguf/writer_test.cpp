@@ -139,6 +139,16 @@ TEST_F(Writer, RefusesWhatTheReaderWouldRefuse) {
   Metadata metadata;
   metadata.set("", uint32_t{1});
   EXPECT_NE(error_of(metadata, {}).find("key is empty"), std::string::npos);
+  Metadata part;
+  part.set("split.count", uint16_t{3});
+  EXPECT_EQ(error_of(part, {}), path() + ": one of 3 parts of a split model, expected a whole one: merge the parts first");
+}
+
+TEST_F(Writer, ProgressHearsPrintableNames) {
+  std::string heard;
+  ASSERT_TRUE(write(path(), {}, {owned_f32("\x1b[2J", {3, 1, 1, 1}, kThree)},
+                    [&](uint64_t, uint64_t, std::string_view what) { heard = what; }));
+  EXPECT_EQ(heard, "\\x1b[2J");
 }
 
 TEST_F(Writer, AProducersErrorLeavesNoFile) {
