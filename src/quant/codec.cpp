@@ -1,6 +1,8 @@
 // The codec table: one line per format that Carat computes with.
 #include "quant/codec.h"
 
+#include <cfloat>
+
 #include "base/check.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
@@ -21,25 +23,27 @@
 namespace carat {
 namespace {
 
+constexpr float kF16 = 65504;  // the largest half: scale times largest sub-scale times largest code gives the rest
+
 // clang-format off
 constexpr Codec kCodecs[] = {
-    {TensorType::F32, decode_f32, encode_f32},
-    {TensorType::F16, decode_f16, encode_f16},
-    {TensorType::BF16, decode_bf16, encode_bf16},
-    {TensorType::Q8_0, decode_q8_0, encode_q8_0},
-    {TensorType::Q4_0, decode_q4_0, encode_q4_0},
-    {TensorType::Q4_1, decode_q4_1, encode_q4_1},
-    {TensorType::Q5_0, decode_q5_0, encode_q5_0},
-    {TensorType::Q5_1, decode_q5_1, encode_q5_1},
-    {TensorType::Q2_K, decode_q2_k, encode_q2_k},
-    {TensorType::Q3_K, decode_q3_k, encode_q3_k},
-    {TensorType::Q4_K, decode_q4_k, encode_q4_k},
-    {TensorType::Q5_K, decode_q5_k, encode_q5_k},
-    {TensorType::Q6_K, decode_q6_k, encode_q6_k},
-    {TensorType::IQ4_NL, decode_iq4_nl, encode_iq4_nl},
-    {TensorType::IQ4_XS, decode_iq4_xs, encode_iq4_xs},
-    {TensorType::MXFP4, decode_mxfp4, encode_mxfp4},
-    {TensorType::NVFP4, decode_nvfp4, encode_nvfp4},
+    {TensorType::F32, FLT_MAX, decode_f32, encode_f32},
+    {TensorType::F16, kF16, decode_f16, encode_f16},
+    {TensorType::BF16, 0x1.fep127f, decode_bf16, encode_bf16},
+    {TensorType::Q8_0, kF16 * 127, decode_q8_0, encode_q8_0},
+    {TensorType::Q4_0, kF16 * 8, decode_q4_0, encode_q4_0},
+    {TensorType::Q4_1, kF16 * (15 + 1), decode_q4_1, encode_q4_1},
+    {TensorType::Q5_0, kF16 * 16, decode_q5_0, encode_q5_0},
+    {TensorType::Q5_1, kF16 * (31 + 1), decode_q5_1, encode_q5_1},
+    {TensorType::Q2_K, kF16 * 15 * 3, decode_q2_k, encode_q2_k},
+    {TensorType::Q3_K, kF16 * 32 * 4, decode_q3_k, encode_q3_k},
+    {TensorType::Q4_K, kF16 * 63 * 15, decode_q4_k, encode_q4_k},
+    {TensorType::Q5_K, kF16 * 63 * 31, decode_q5_k, encode_q5_k},
+    {TensorType::Q6_K, kF16 * 128 * 32, decode_q6_k, encode_q6_k},
+    {TensorType::IQ4_NL, kF16 * 127, decode_iq4_nl, encode_iq4_nl},
+    {TensorType::IQ4_XS, kF16 * 32 * 127, decode_iq4_xs, encode_iq4_xs},
+    {TensorType::MXFP4, FLT_MAX, decode_mxfp4, encode_mxfp4},
+    {TensorType::NVFP4, 448 * 6, decode_nvfp4, encode_nvfp4},
 };
 // clang-format on
 

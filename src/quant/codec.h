@@ -14,6 +14,10 @@ namespace carat {
 struct Codec {
   TensorType type;
 
+  // The largest magnitude that a block of this type can stand for; encoding more would saturate without a word.
+  // Whether a row below it fits also depends on its other values: encode, decode, and look for infinities.
+  float largest;
+
   // out[n] from n / block_length blocks; n is a multiple of the block length. Never fails: every bit pattern
   // decodes to something (perhaps NaN). Safe on untrusted bytes.
   void (*decode)(const std::byte* blocks, int64_t n, float* out);

@@ -56,9 +56,7 @@ void decode_iq4_xs(const std::byte* blocks, int64_t n, float* out) {
 }
 
 void encode_iq4_xs(const float* row, int64_t n, const float* importance, std::byte* blocks) {
-  auto* block = reinterpret_cast<BlockIQ4_XS*>(blocks);
-  for (int64_t i = 0; i < n; i += kSuperBlock)
-    encode_block(row + i, importance != nullptr ? importance + i : nullptr, *block++);
+  encode_super_blocks<BlockIQ4_XS>(row, n, importance, blocks, encode_block);
 }
 
 }  // namespace carat

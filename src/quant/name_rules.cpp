@@ -15,9 +15,13 @@ Result<std::vector<std::optional<TensorType>>> match_rules(std::span<const Tenso
   for (const auto& [pattern, type] : rules) {
     try {
       const std::regex regex(pattern, std::regex::ECMAScript);
-      for (size_t i = 0; i < tensors.size(); ++i)
-        if (!types[i] && std::regex_search(tensors[i].name.begin(), tensors[i].name.end(), regex))
-          types[i] = type;
+      bool used = false;
+      for (size_t i = 0; i < tensors.size(); ++i) {
+        if (!std::regex_search(tensors[i].name.begin(), tensors[i].name.end(), regex)) continue;
+        used = true;
+        if (!types[i]) types[i] = type;
+      }
+      if (!used) return fail("the rule '{}={}' matches no tensor's name", pattern, type_name(type));
     } catch (const std::regex_error& error) {
       return fail("'{}' is not a regular expression that can be used: {}", pattern, error.what());
     }

@@ -2,13 +2,13 @@
 // super-scale.
 //
 //   byte  0           32       96           108               110
-//         | hmask[32] | qs[64] | scales[12] | d: F16          |      x[i] = (d * (scale - 32)) * (code[i] -
-//         4)
+//         | hmask[32] | qs[64] | scales[12] | d: F16          |
 //
-//   qs[32h + l]: the low two bits, lowest first, of elements 128h + l, + 32, + 64, + 96   (h = 0, 1; l = 0 …
-//   31) hmask[l]: bit k is the high bit of element 32k + l scales[0 … 7]: low nibbles the low four bits of
-//   scales 0 … 7, high nibbles those of scales 8 … 15 scales[8 … 11]: two bits each, lowest first: the high
-//   bits of scales j, j + 4, j + 8, j + 12
+//   x[i] = (d * (scale - 32)) * (code[i] - 4)
+//   qs[32h + l]: the low two bits, lowest first, of elements 128h + l, + 32, + 64, + 96   (h = 0, 1; l = 0 … 31)
+//   hmask[l]: bit k is the high bit of element 32k + l
+//   scales[j], j = 0 … 7: low nibble the low four bits of scale j, high nibble those of scale j + 8
+//   scales[8 + j], j = 0 … 3: two bits each, lowest first: the high bits of scales j, j + 4, j + 8, j + 12
 #pragma once
 
 #include <cstddef>

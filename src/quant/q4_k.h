@@ -1,9 +1,9 @@
 // Q4_K: 256 four-bit codes; every 32 have a six-bit scale and a six-bit minimum under two F16 super-scales.
 //
 //   byte  0        2           4            16               144
-//         | d: F16 | dmin: F16 | scales[12] | qs[128]        |      x[i] = (d * scale) * code[i] - dmin *
-//         minimum
+//         | d: F16 | dmin: F16 | scales[12] | qs[128]        |
 //
+//   x[i] = (d * scale) * code[i] - dmin * minimum
 //   qs[32g + l]: low nibble element 64g + l, high nibble element 64g + 32 + l   (g = 0 … 3; l = 0 … 31)
 //   scales: eight scales and eight minima of six bits, see six_bit_scales.h
 #pragma once

@@ -57,9 +57,7 @@ void decode_q5_k(const std::byte* blocks, int64_t n, float* out) {
 }
 
 void encode_q5_k(const float* row, int64_t n, const float* importance, std::byte* blocks) {
-  auto* block = reinterpret_cast<BlockQ5_K*>(blocks);
-  for (int64_t i = 0; i < n; i += kSuperBlock)
-    encode_block(row + i, importance != nullptr ? importance + i : nullptr, *block++);
+  encode_super_blocks<BlockQ5_K>(row, n, importance, blocks, encode_block);
 }
 
 }  // namespace carat

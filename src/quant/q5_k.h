@@ -1,9 +1,9 @@
 // Q5_K: 256 five-bit codes; every 32 have a six-bit scale and a six-bit minimum under two F16 super-scales.
 //
 //   byte  0        2           4            16       48      176
-//         | d: F16 | dmin: F16 | scales[12] | qh[32] | qs[128] |      x[i] = (d * scale) * code[i] - dmin *
-//         minimum
+//         | d: F16 | dmin: F16 | scales[12] | qh[32] | qs[128] |
 //
+//   x[i] = (d * scale) * code[i] - dmin * minimum
 //   qs[32g + l]: low nibble the low four bits of element 64g + l, high nibble those of element 64g + 32 + l
 //   qh[l]: bit k is bit 4 of element 32k + l
 //   scales: eight scales and eight minima of six bits, see six_bit_scales.h

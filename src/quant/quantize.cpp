@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/memory.h"
+#include "gguf/layout.h"
 #include "gguf/writer.h"
 #include "quant/codec.h"
 
@@ -85,7 +86,7 @@ class Converter {
         pool_(pool),
         row_bytes_(row_bytes(target, source.n_columns())),
         n_rows_per_block_(std::clamp<int64_t>(kBlockElements / source.n_columns(), 1, source.n_rows())),
-        rows_(static_cast<size_t>(source.n_columns() * pool.size())) {
+        rows_(static_cast<size_t>(source.n_columns() * std::min<int64_t>(pool.size(), n_rows_per_block_))) {
     if (!copies()) encoded_.resize(static_cast<size_t>(n_rows_per_block_) * row_bytes_);
   }
 
@@ -93,12 +94,14 @@ class Converter {
     for (int64_t begin = 0; begin < source_.n_rows(); begin += n_rows_per_block_) {
       const int64_t n = std::min(n_rows_per_block_, source_.n_rows() - begin);
       pool_.parallel_for(n, 1, [&](int64_t first, int64_t last, int thread) {
-        for (int64_t i = first; i < last; ++i) convert_row(begin, i, thread);
+        // With fewer rows than threads a share is one row.
+        const int64_t slot = n_rows_per_block_ < pool_.size() ? first : thread;
+        for (int64_t i = first; i < last; ++i) convert_row(begin, i, slot);
       });
       if (const auto row = not_finite_.get())
-        return fail("{}: tensor '{}': row {} contains a NaN or an infinity", path_, source_.name, *row);
+        return fail("{}: tensor '{}': row {} contains a NaN or an infinity", path_, name(), *row);
       if (const auto row = too_large_.get())
-        return fail("{}: tensor '{}': row {} contains a value too large for {}", path_, source_.name, *row,
+        return fail("{}: tensor '{}': row {} contains a value too large for {}", path_, name(), *row,
                     type_name(target_));
       const std::byte* data = copies() ? source_.row(begin) : encoded_.data();
       TRY(sink({data, static_cast<size_t>(n) * row_bytes_}));
@@ -108,14 +111,16 @@ class Converter {
 
  private:
   bool copies() const { return target_ == source_.type; }
+  std::string name() const { return gguf::printable(source_.name); }
 
-  void convert_row(int64_t begin, int64_t i, int thread) {
+  void convert_row(int64_t begin, int64_t i, int64_t slot) {
     const int64_t n = source_.n_columns();
-    float* values = rows_.data() + thread * n;
+    float* values = rows_.data() + slot * n;
     codec_of(source_.type).decode(source_.row(begin + i), n, values);
     const uint32_t largest = largest_magnitude_bits(values, n);
     if (largest >= kInfinityBits) return not_finite_.note(begin + i);
     if (copies()) return;
+    if (std::bit_cast<float>(largest) > codec_of(target_).largest) return too_large_.note(begin + i);
     std::byte* out = encoded_.data() + static_cast<uint64_t>(i) * row_bytes_;
     codec_of(target_).encode(values, n, nullptr, out);
     if (largest < kCertainlyFitsBits) return;
@@ -129,7 +134,7 @@ class Converter {
   ThreadPool& pool_;
   uint64_t row_bytes_;
   int64_t n_rows_per_block_;
-  AlignedArray<float> rows_;  // [n_threads, n_columns]
+  AlignedArray<float> rows_;  // [threads that have a row, n_columns]
   std::vector<std::byte> encoded_;
   FirstRow not_finite_, too_large_;
 };
@@ -137,7 +142,6 @@ class Converter {
 Result<void> check_convertible(const Tensor& source, TensorType target) {
   if (source.type != target) {
     if (find_codec(source.type) == nullptr) return fail("carat cannot decode {}", type_name(source.type));
-    if (find_codec(target) == nullptr) return fail("carat cannot encode {}", type_name(target));
     if (!is_float(target) && !is_float(source.type))
       return fail("requantizing {} to {} needs a 16- or 32-bit source", type_name(source.type),
                   type_name(target));
@@ -183,11 +187,27 @@ QuantizeSummary summarize(const gguf::File& file, const std::vector<TensorType>&
   return summary;
 }
 
-// A float type asked for loses nothing of a matrix that has fewer bits: then what recipes keep is decoded like the rest.
+// Integers (and doubles) are no weights: tables of indices, which are copied.
+bool is_table(TensorType type) { return type_info(type).block_length == 1 && find_codec(type) == nullptr; }
+
+// A float type asked for loses nothing of a matrix that has fewer bits: then what recipes keep is decoded like the
+// rest.
 bool widens(const Tensor& tensor, TensorType wanted) {
   const TypeInfo& info = type_info(wanted);
-  return info.block_length == 1 && tensor.n_rows() > 1 &&
+  return info.block_length == 1 && tensor.n_rows() > 1 && find_codec(tensor.type) != nullptr &&
          type_info(tensor.type).bits_per_weight() < info.bits_per_weight();
+}
+
+// Every type asked for can be written, whether or not a tensor gets it.
+Result<void> check_targets(const QuantizeOptions& options) {
+  const auto check = [](TensorType type) -> Result<void> {
+    if (find_codec(type) == nullptr) return fail("carat cannot encode {}", type_name(type));
+    return {};
+  };
+  TRY(check(options.type));
+  if (options.embedding_type) TRY(check(*options.embedding_type));
+  for (const auto& [pattern, type] : options.overrides) TRY(check(type));
+  return {};
 }
 
 }  // namespace
@@ -205,6 +225,7 @@ Result<std::vector<TensorType>> plan_types(const gguf::File& file, const Quantiz
   for (const size_t i : layer_order(file.tensors)) {
     const Tensor& tensor = file.tensors[i];
     types[i] = tensor.type;
+    if (is_table(tensor.type)) continue;
     if (!is_quantizable(tensor) && !widens(tensor, options.type)) continue;
     TensorType wanted =
         manual[i] ? *manual[i] : mixer.next(tensor);  // a mix does not count what rules decide
@@ -218,13 +239,14 @@ Result<QuantizeSummary> quantize(const gguf::File& file, const std::string& out_
                                  const QuantizeOptions& options, const Progress& progress) {
   const auto file_type = file_type_of({options.type, options.mix});
   if (!file_type) return fail("{} is not a type that a file can be quantized to", type_name(options.type));
+  TRY(check_targets(options));
   const auto types = TRY(plan_types(file, options));
   ThreadPool pool(options.n_threads);
   std::vector<gguf::TensorToWrite> tensors;
   for (size_t i = 0; i < types.size(); ++i) {
     const Tensor& source = file.tensors[i];
     if (const auto valid = check_convertible(source, types[i]); !valid)
-      return fail("{}: tensor '{}': {}", file.path, source.name, valid.error().message);
+      return fail("{}: tensor '{}': {}", file.path, gguf::printable(source.name), valid.error().message);
     tensors.push_back(converted(source, types[i], pool, file.path));
   }
   TRY(gguf::write(out_path, metadata_for(file, *file_type), tensors, progress));

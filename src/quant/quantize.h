@@ -1,6 +1,7 @@
 // quantize: one GGUF file in, another out, tensor types chosen by a recipe.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,12 +30,14 @@ struct QuantizeSummary {
   double bits_per_weight = 0;            // of the whole file's tensor data
 };
 
-// The type of each tensor of `file` under `options`, in file order. Needs names and shapes only, no data.
+// The type of each tensor of `file` under `options`, in file order. Needs names and shapes only, no data. An
+// override that matches no tensor is an error.
 Result<std::vector<TensorType>> plan_types(const gguf::File& file, const QuantizeOptions& options);
 
-// Writes `out_path`; tensors already of their target type are copied bit by bit. F32/F16/BF16 sources only,
-// unless the target is itself F32/F16/BF16 (then anything with a codec is decoded). A NaN or an infinity in
-// the source is an error, and so is a value that the target cannot hold. Memory: a few rows per thread.
+// Writes `out_path`; tensors already of their target type are copied bit by bit, and so are tables of integers.
+// F32/F16/BF16 sources only, unless the target is itself F32/F16/BF16 (then anything with a codec is decoded).
+// Errors, all before anything has a name: a type that carat cannot encode, a source that it cannot decode, a NaN or
+// an infinity in the source, a value that the target cannot hold. Memory: a few rows per thread.
 Result<QuantizeSummary> quantize(const gguf::File& file, const std::string& out_path,
                                  const QuantizeOptions& options, const Progress& progress = nullptr);
 

@@ -1,12 +1,22 @@
 // Recipe: which tensors a quantization touches, and which type each of them gets. The rules are
-// llama-quantize's (reference sheet 5), so that a file made here can be compared with a published one of the
-// same name.
+// llama-quantize's, so that a file made here can be compared with a published one of the same name.
+//
+// Where the two differ:
+//   - Without a mix in its name a type is pure here ("Q4_0": everything eligible is Q4_0); llama-quantize's Q4_0,
+//     IQ4_XS and the like also raise the embedding tables to Q6_K unless --pure is given. Here that is
+//     QuantizeOptions::embedding_type. The mixes of Q2_K, Q3_K and the IQ types, and all that an importance matrix
+//     changes, are missing.
+//   - To F32, F16 or BF16, matrices that recipes keep (per_layer_model_proj, routers) are widened too if they have
+//     fewer bits; llama-quantize leaves them. Overrides hold for these types as well; there they are ignored.
+//   - Where a row fits no block, F16 is taken (NVFP4: IQ4_NL before that) for every type, also an embedding's; there
+//     some types, and all of --token-embedding-type, are an error.
+//   - An override's pattern is case-sensitive and must match some tensor; there it is lower-cased and may match none.
+//   - Requantizing a file of block types is always refused (no --allow-requantize); going back to floats is not.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "tensor/tensor.h"
@@ -36,10 +46,10 @@ Result<Recipe> parse_recipe(std::string_view name);
 std::optional<uint32_t> file_type_of(const Recipe& recipe);
 
 // True if a recipe may change this tensor: two or more dimensions and not a norm, router or scale
-// (the rule of llama-quantize, reference sheet 5.1).
+// (the rule of llama-quantize).
 bool is_quantizable(const Tensor& tensor);
 
-// `type`, or what to use instead when the row length does not fit its block (reference sheet 5.4). Where
+// `type`, or what to use instead when the row length does not fit its block. Where
 // llama-quantize gives up, F16 (NVFP4: IQ4_NL, of the same size, before that).
 TensorType fitting_type(TensorType type, int64_t n_columns);
 

@@ -3,6 +3,7 @@
 // anew.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "quant/scale_search.h"
@@ -10,6 +11,14 @@
 namespace carat {
 
 inline constexpr int kSuperBlock = 256;
+
+// Calls encode(x, importance, block) for each super-block of a row of n elements; no importance stays none.
+template <class Block, class Encode>
+void encode_super_blocks(const float* row, int64_t n, const float* importance, std::byte* blocks, Encode encode) {
+  auto* block = reinterpret_cast<Block*>(blocks);
+  for (int64_t i = 0; i < n; i += kSuperBlock)
+    encode(row + i, importance != nullptr ? importance + i : nullptr, *block++);
+}
 
 // x ~ (d * scale) * code - dmin * minimum: Q2_K, Q4_K, Q5_K.
 struct AffineFormat {

@@ -229,6 +229,66 @@ TEST_F(Quantize, RefusesWhatTheTypeCannotHold) {
   EXPECT_TRUE(quantize(in, path("out.gguf"), to(Q8_0)));  // 1e6 / 127 fits a half
 }
 
+TEST_F(Quantize, RefusesWhatWouldSaturate) {
+  for (const float sign : {1.0f, -1.0f}) {
+    std::vector<float> values(64 * 3, 1.0f);
+    values[64 * 2 + 5] = sign * 2689;
+    const gguf::File in = written({gguf::owned_f32("q.weight", {64, 3, 1, 1}, values)});
+    EXPECT_EQ(error_of(in, to(NVFP4)),
+              in.path + ": tensor 'q.weight': row 2 contains a value too large for NVFP4");
+    values[64 * 2 + 5] = sign * 2688;
+    const gguf::File out = quantized(written({gguf::owned_f32("q.weight", {64, 3, 1, 1}, values)}), to(NVFP4));
+    EXPECT_EQ(values_of(out.tensors[0])[64 * 2 + 5], sign * 2688);
+    fs::remove(path("out.gguf"));
+  }
+}
+
+// Names come from files: they must not steer a terminal.
+TEST_F(Quantize, MessagesShowPrintableNames) {
+  std::vector<float> values(64 * 3, 1.0f);
+  values[5] = std::numeric_limits<float>::quiet_NaN();
+  const std::string name = "\x1b[2J\x9b.weight", shown = "\\x1b[2J\\x9b.weight";
+  const gguf::File in = written({gguf::owned_f32(name, {64, 3, 1, 1}, values)});
+  EXPECT_EQ(error_of(in, to(Q8_0)), in.path + ": tensor '" + shown + "': row 0 contains a NaN or an infinity");
+  values[5] = 1e6f;
+  const gguf::File large = written({gguf::owned_f32(name, {64, 3, 1, 1}, values)});
+  EXPECT_EQ(error_of(large, to(F16)), in.path + ": tensor '" + shown + "': row 0 contains a value too large for F16");
+  const gguf::File blocks = written({matrix(name, Q8_0, {64, 4, 1, 1}, 1)});
+  EXPECT_NE(error_of(blocks, to(Q4_0)).find("tensor '" + shown + "': requantizing"), std::string::npos);
+}
+
+TEST_F(Quantize, FewerRowsThanThreads) {
+  const gguf::File in = written({matrix("wide.weight", F32, {1 << 20, 3, 1, 1}, 3)});
+  const gguf::File out = quantized(in, to(Q8_0, 7));
+  std::vector<std::byte> expected(out.tensors[0].n_bytes());
+  encode_tensor(Q8_0, in.tensors[0].f32(), 1 << 20, 3, nullptr, expected.data(), pool);
+  EXPECT_TRUE(std::ranges::equal(out.tensors[0].bytes(), expected));
+}
+
+TEST_F(Quantize, TablesOfIntegersAreCopied) {
+  std::vector<std::byte> bytes(64 * 4);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i);
+  const gguf::File in = written({gguf::owned("table.weight", I8, {64, 4, 1, 1}, bytes),
+                                 gguf::owned("ordering", I8, {64, 4, 1, 1}, bytes),
+                                 matrix("q.weight", BF16, {64, 4, 1, 1}, 1)});
+  for (const TensorType type : {F32, Q8_0}) {
+    const gguf::File out = quantized(in, to(type));
+    EXPECT_TRUE(std::ranges::equal(out.find("table.weight")->bytes(), bytes));
+    EXPECT_TRUE(std::ranges::equal(out.find("ordering")->bytes(), bytes));
+    EXPECT_EQ(out.find("ordering")->type, I8);
+    EXPECT_EQ(out.find("q.weight")->type, type);
+  }
+}
+
+TEST_F(Quantize, ARuleThatMatchesNothingIsNamed) {
+  const gguf::File in = written(model());
+  QuantizeOptions options = to(Q8_0);
+  options.overrides = {{"attn_q", Q4_0}, {"atn_k", Q5_0}};
+  EXPECT_EQ(error_of(in, options), "the rule 'atn_k=Q5_0' matches no tensor's name");
+  options.overrides = {{"attn_q", Q4_0}, {"blk.0.attn_q", Q5_0}};  // an earlier rule won: not a mistake
+  EXPECT_EQ(quantized(in, options).find("blk.0.attn_q.weight")->type, Q4_0);
+}
+
 TEST_F(Quantize, LargeFiniteFactorsAreKept) {
   const std::vector<float> factors = {1, 1, 1e30f, 1e30f};  // rope_freqs
   const gguf::File in = written({gguf::owned_f32("rope_freqs.weight", {4, 1, 1, 1}, factors)});
@@ -243,8 +303,13 @@ TEST_F(Quantize, TypesWithoutACodecAreRefused) {
   QuantizeOptions options = to(Q8_0);
   options.overrides = {{"wide", IQ1_M}};
   const gguf::File wide = written({matrix("wide.weight", F32, {256, 4, 1, 1}, 1)});
-  EXPECT_NE(error_of(wide, options).find("'wide.weight': carat cannot encode IQ1_M"), std::string::npos);
-  options.overrides = {{"strange", IQ1_M}};
+  EXPECT_EQ(error_of(wide, options), "carat cannot encode IQ1_M");
+  options.overrides.clear();
+  options.embedding_type = IQ1_M;
+  EXPECT_EQ(error_of(wide, options), "carat cannot encode IQ1_M");
+  options.embedding_type.reset();
+  const gguf::File nothing_to_do = written({matrix("norm", F32, {256, 1, 1, 1}, 1)});
+  EXPECT_EQ(error_of(nothing_to_do, to(IQ1_M)), "carat cannot encode IQ1_M");
   const gguf::File strange =
       written({gguf::owned("strange.weight", IQ2_XXS, {256, 4, 1, 1}, std::vector<std::byte>(66 * 4))});
   EXPECT_NE(error_of(strange, options).find("'strange.weight': carat cannot decode IQ2_XXS"),

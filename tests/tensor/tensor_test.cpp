@@ -23,6 +23,21 @@ TEST(Types, NamesAndIdsRoundTrip) {
   EXPECT_DOUBLE_EQ(type_info(TensorType::Q4_K).bits_per_weight(), 4.5);
 }
 
+// By the definition of the format, independent of the bit tricks.
+TEST(FloatFormats, HalfMeansWhatItsFieldsSay) {
+  for (uint32_t code = 0; code < 0x10000; ++code) {
+    const int exponent = static_cast<int>(code >> 10 & 31u), mantissa = static_cast<int>(code & 1023u);
+    const float value = f16_to_f32(static_cast<uint16_t>(code));
+    EXPECT_EQ(std::signbit(value), code >= 0x8000);
+    if (exponent == 31) {
+      EXPECT_TRUE(mantissa == 0 ? std::isinf(value) : std::isnan(value));
+    } else {
+      const int whole = exponent == 0 ? mantissa : 1024 + mantissa;
+      EXPECT_EQ(std::fabs(value), std::ldexp(static_cast<float>(whole), std::max(exponent, 1) - 25));
+    }
+  }
+}
+
 TEST(FloatFormats, HalfRoundTripsEveryCode) {
   for (uint32_t code = 0; code < 0x10000; ++code) {
     const float value = f16_to_f32(static_cast<uint16_t>(code));
