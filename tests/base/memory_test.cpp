@@ -11,7 +11,8 @@ namespace carat {
 namespace {
 
 TEST(AlignedArray, IsZeroedAndAlignedWithSlackBehind) {
-  for (const size_t n : {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{1} << 20, (size_t{1} << 20) + 1}) {
+  for (const size_t n :
+       {size_t{0}, size_t{1}, size_t{63}, size_t{64}, size_t{1} << 20, (size_t{1} << 20) + 1}) {
     const AlignedArray<uint8_t> array(n);
     EXPECT_EQ(array.size(), n);
     EXPECT_EQ(reinterpret_cast<uintptr_t>(array.data()) % kCacheLine, 0u);
@@ -46,9 +47,7 @@ TEST(AlignedArray, LargeOnesAreResidentOnlyWhereTouched) {
   EXPECT_LT(resident_bytes(), before + 32 * kMiB);
 }
 
-TEST(AlignedArray, TooMuchIsBadAlloc) {
-  EXPECT_THROW(AlignedArray<double>(size_t{1} << 50), std::bad_alloc);
-}
+TEST(AlignedArray, TooMuchIsBadAlloc) { EXPECT_THROW(AlignedArray<double>(size_t{1} << 50), std::bad_alloc); }
 
 TEST(AlignedArray, SizesThatWrapAreOurFault) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
