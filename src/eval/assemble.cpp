@@ -8,6 +8,8 @@
 
 #include "base/thread_pool.h"
 #include "eval/choice.h"
+#include "eval/contrasts.h"
+#include "eval/pair_judgement.h"
 #include "eval/sample.h"
 #include "eval/sentences.h"
 
@@ -39,14 +41,17 @@ class Assembler {
     report_.reference = plan_.reference;
     report_.rows = plan_.rows;
     each(plan_.rows.size(), [&](size_t r) { fill_row(static_cast<int>(r)); });
+    report_.near_chance = is_near_chance();
     count_wins();
     for (const PlannedComparison& planned : plan_.comparisons)
       report_.comparisons.push_back(compare_rows(planned));
     judge_tables();
-    recoveries();
-    report_.pareto = pareto_front(report_);
+    report_.recoveries = recoveries(report_, all_);
+    report_.cache_effects = cache_effects(report_, all_);
+    report_.pareto = pareto_front(report_, all_);
     if (options_.budget) report_.recommendation = recommend(report_, all_, *options_.budget);
     for (Comparison& c : report_.comparisons) c.sentence = sentence_of(report_, c);
+    for (CacheEffect& e : report_.cache_effects) e.sentence = sentence_of(report_, e);
     return std::move(report_);
   }
 
@@ -72,8 +77,6 @@ class Assembler {
 
   int n_rows() const { return static_cast<int>(plan_.rows.size()); }
   bool has_answers() const { return all_.n_answers() > 0; }
-  // What stands beside exact match in a verdict: the NLL of the answers, or of the text if there are none.
-  Quantity nll_quantity() const { return has_answers() ? Quantity::answer_nll : Quantity::nll; }
 
   void describe_suite() {
     report_.suite_name = suite_.name;
@@ -105,6 +108,15 @@ class Assembler {
     }
     if (const int pair = plan_.own_parent_pair[static_cast<size_t>(r)]; pair >= 0)
       row.divergence = divergence(pair);
+  }
+
+  // A reference that answers nothing, or hardly better than by drawing any token of the vocabulary.
+  bool is_near_chance() const {
+    if (plan_.reference < 0) return false;
+    const ReportRow& row = report_.rows[static_cast<size_t>(plan_.reference)];
+    if (has_answers() && row.accuracy.estimate == 0) return true;
+    const double nll = has_answers() ? row.answer_nll.estimate : row.nll.estimate;
+    return options_.n_vocab > 1 && nll >= 0.9 * std::log(static_cast<double>(options_.n_vocab));
   }
 
   Divergence divergence(int pair) const {
@@ -142,7 +154,12 @@ class Assembler {
         Divergence& d = *report_.rows[static_cast<size_t>(rows[i])].divergence;
         d.wins_over = rows[i + 1];
         const std::vector<double>&mine = item_kld(rows[i]), &other = item_kld(rows[i + 1]);
-        for (size_t k = 0; k < mine.size(); ++k) d.wins += mine[k] < other[k];
+        d.n_equal = 0;
+        for (size_t k = 0; k < mine.size(); ++k) {
+          d.wins += mine[k] < other[k];
+          d.n_equal += mine[k] == other[k];
+        }
+        d.n_prompts = report_.n_items - d.n_equal;
       }
     }
   }
@@ -167,60 +184,50 @@ class Assembler {
   }
 
   void compare_categories(Comparison& c) const {
-    std::vector<Difference> differences;
-    for (size_t i = 0; i < categories_.size(); ++i) {
-      if (!(categories_[i].n_answers() > 0)) continue;
-      c.categories.push_back({names_[i], categories_[i].difference(Quantity::right, c.row, c.reference), {}});
-      differences.push_back({c.categories.back().accuracy, options_.margins.accuracy});
-    }
-    const std::vector<Judgement> judged = judge(differences);
-    for (size_t i = 0; i < judged.size(); ++i) c.categories[i].judgement = judged[i];
+    for (size_t i = 0; i < categories_.size(); ++i)
+      if (categories_[i].n_answers() > 0)
+        c.categories.push_back(
+            {names_[i], categories_[i].difference(Quantity::right, c.row, c.reference), {}});
   }
 
-  static Interval negated(const Interval& i) { return {-i.estimate, -i.high, -i.low, i.degrees}; }
-
-  // Holm over all tests of a table under one KV type: exact match and NLL of each pair.
+  // Holm over all tests of a table under one KV type: exact match and NLL of each pair; the categories of all its
+  // pairs are a family beside it.
   void judge_tables() {
     std::map<std::pair<Table, TensorType>, std::vector<Comparison*>> families;
     for (Comparison& c : report_.comparisons)
       families[{c.table, report_.rows[static_cast<size_t>(c.row)].kv}].push_back(&c);
-    for (const auto& [key, members] : families) judge_family(members);
+    for (const auto& [key, members] : families) {
+      judge_family(members);
+      judge_categories(members);
+    }
   }
 
   void judge_family(const std::vector<Comparison*>& members) {
-    std::vector<Difference> differences;
-    for (const Comparison* c : members) {
-      const Interval& nll = nll_quantity() == Quantity::nll ? c->nll : c->answer_nll;
-      differences.push_back({negated(nll), options_.margins.nll});
-      if (has_answers()) differences.push_back({c->accuracy, options_.margins.accuracy});
+    std::vector<PairFigures> figures;
+    for (const Comparison* c : members)
+      figures.push_back({c->accuracy, nll_quantity(report_) == Quantity::nll ? c->nll : c->answer_nll});
+    const std::vector<PairJudgement> judged = judge_pairs(report_, figures);
+    for (size_t i = 0; i < members.size(); ++i) {
+      members[i]->accuracy_judgement = judged[i].accuracy;
+      members[i]->nll_judgement = judged[i].nll;
+      members[i]->verdict = judged[i].word.verdict;
+      members[i]->n_more_items = judged[i].word.n_more_items;
     }
+  }
+
+  void judge_categories(const std::vector<Comparison*>& members) {
+    std::vector<Difference> differences;
+    for (const Comparison* c : members)
+      for (const CategoryComparison& category : c->categories)
+        differences.push_back({category.accuracy, options_.margins.accuracy});
     const std::vector<Judgement> judged = judge(differences);
     size_t next = 0;
-    for (Comparison* c : members) {
-      c->nll_judgement = judged[next++];
-      if (has_answers()) c->accuracy_judgement = judged[next++];
-      combine(*c);
-    }
+    for (Comparison* c : members)
+      for (CategoryComparison& category : c->categories) {
+        category.judgement = judged[next++];
+        if (report_.near_chance) make_silent(category.judgement);
+      }
   }
-
-  // One word for two figures (docs/decisions/0003-verdicts.md).
-  void combine(Comparison& c) const {
-    const Verdict nll = c.nll_judgement.verdict;
-    const Verdict accuracy = has_answers() ? c.accuracy_judgement.verdict : nll;
-    const auto called = [](Verdict v) { return v == Verdict::better || v == Verdict::worse; };
-    if (called(accuracy))
-      c.verdict = accuracy;
-    else if (called(nll))
-      c.verdict = nll;
-    else if (accuracy == Verdict::tie && nll == Verdict::tie)
-      c.verdict = Verdict::tie;
-    else
-      c.n_more_items = std::max(c.accuracy_judgement.n_more_items, c.nll_judgement.n_more_items);
-  }
-
-  void recoveries();
-  int find_row(Family family, bool is_parent, const ReportRow& like, int seed) const;
-  void recover(int qat, int control, int control_ptq, int original, int original_ptq);
 
   const Plan& plan_;
   const Suite& suite_;
@@ -231,58 +238,6 @@ class Assembler {
   std::vector<Sample> categories_;
   EvalReport report_;
 };
-
-// The row of a family under the conditions of `like`: its parent, or the one quantized in the same way (the
-// same mix of types if there is one, otherwise the same main type).
-int Assembler::find_row(Family family, bool is_parent, const ReportRow& like, int seed) const {
-  int found = -1;
-  for (int r = 0; r < n_rows(); ++r) {
-    const ReportRow& row = report_.rows[static_cast<size_t>(r)];
-    if (row.family != family || row.seed != seed || row.kv != like.kv || row.precision != like.precision)
-      continue;
-    if (row.is_parent != is_parent) continue;
-    if (is_parent || row.types == like.types) return r;
-    if (row.main_type == like.main_type && found < 0) found = r;
-  }
-  return found;
-}
-
-void Assembler::recoveries() {
-  if (plan_.reference < 0) return;
-  const ReportRow& reference = report_.rows[static_cast<size_t>(plan_.reference)];
-  for (int r = 0; r < n_rows(); ++r) {
-    const ReportRow& row = report_.rows[static_cast<size_t>(r)];
-    if (row.family != Family::qat || row.is_parent || row.precision != reference.precision ||
-        row.kv != reference.kv)
-      continue;
-    recover(r, find_row(Family::control, true, row, row.seed),
-            find_row(Family::control, false, row, row.seed),
-            find_row(Family::original, true, row, reference.seed),
-            find_row(Family::original, false, row, reference.seed));
-  }
-}
-
-void Assembler::recover(int qat, int control, int control_ptq, int original, int original_ptq) {
-  // Below this level the damage itself is not established and a share of it means nothing.
-  constexpr double kDamageIsReal = 0.01;
-  const std::pair<Quantity, std::string> metrics[] = {
-      {Quantity::nll, "nll"}, {Quantity::answer_nll, "answer_nll"}, {Quantity::right, "accuracy"}};
-  for (const auto& [quantity, name] : metrics) {
-    if (!has_answers() && quantity != Quantity::nll) continue;
-    Recovery recovery;
-    recovery.qat = qat;
-    recovery.metric = name;
-    if (control >= 0 && control_ptq >= 0) {
-      recovery.honest = all_.recovery(quantity, qat, control, control_ptq, control);
-      recovery.honest_defined = p_value(all_.difference(quantity, control_ptq, control)) < kDamageIsReal;
-    }
-    if (original >= 0 && original_ptq >= 0) {
-      recovery.naive = all_.recovery(quantity, qat, original, original_ptq, original);
-      recovery.naive_defined = p_value(all_.difference(quantity, original_ptq, original)) < kDamageIsReal;
-    }
-    if (recovery.honest || recovery.naive) report_.recoveries.push_back(recovery);
-  }
-}
 
 }  // namespace
 

@@ -12,7 +12,8 @@ struct AssembleOptions {
   int n_threads = 1;
   Margins margins{};
   std::optional<Budget> budget{};
-  int64_t n_ctx = 0;  // for which the rows' memory was computed
+  int64_t n_ctx = 0;    // for which the rows' memory was computed
+  int64_t n_vocab = 0;  // of the reference: what guessing would cost; 0: unknown
 };
 
 // Rows' speeds may still be absent (0); pareto and recommendation then ignore speed.

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "eval/pair_judgement.h"
 #include "eval/sentences.h"
 #include "eval/speed.h"
 
@@ -35,23 +36,47 @@ bool is_faster(const ReportRow& a, const ReportRow& b) {
   return a.decode_tok_s > (1 + kSpeedNoise) * b.decode_tok_s;
 }
 
-// At least as good in all, better in one.
-bool dominates(const EvalReport& report, int a, int b) {
-  const ReportRow &x = row_of(report, a), &y = row_of(report, b);
-  const double qx = quality(report, a), qy = quality(report, b);
-  if (qx < qy || x.memory_bytes > y.memory_bytes || is_faster(y, x)) return false;
-  return qx > qy || x.memory_bytes < y.memory_bytes || is_faster(x, y);
+// Neither larger nor slower.
+bool costs_no_more(const ReportRow& a, const ReportRow& b) {
+  return a.memory_bytes <= b.memory_bytes && !is_faster(b, a);
+}
+bool costs_less(const ReportRow& a, const ReportRow& b) {
+  return costs_no_more(a, b) && (a.memory_bytes < b.memory_bytes || is_faster(a, b));
 }
 
-// Cannot be told from the best: neither fewer right answers nor a higher NLL of the answers that would count.
-bool ties_with(const EvalReport& report, const Sample& sample, int row, int best) {
-  if (report.n_answers > 0) {
-    const Interval accuracy = sample.difference(Sample::Quantity::right, row, best);
-    if (accuracy.high < 0) return false;
+// More right answers as they were seen, then lower NLL: an order for naming, not a verdict.
+bool seems_better(const EvalReport& report, int a, int b) {
+  const double qa = quality(report, a), qb = quality(report, b);
+  return qa != qb ? qa > qb : row_of(report, a).answer_nll.estimate < row_of(report, b).answer_nll.estimate;
+}
+
+// Each row against `best`, which is among them.
+std::vector<Verdict> against(const EvalReport& report, const Sample& sample, const std::vector<int>& rows,
+                             int best) {
+  std::vector<RowPair> pairs;
+  for (const int row : rows)
+    if (row != best) pairs.push_back({row, best});
+  std::vector<Verdict> verdicts = quality_verdicts(report, sample, pairs);
+  const auto at = std::find(rows.begin(), rows.end(), best) - rows.begin();
+  verdicts.insert(verdicts.begin() + at, Verdict::tie);
+  return verdicts;
+}
+
+// The fitting rows that no verdict puts behind the best. Where a row is called better than the one that seemed best
+// (by its NLL, say), it takes that place.
+std::vector<int> leaders(const EvalReport& report, const Sample& sample, const std::vector<int>& fitting) {
+  int best = fitting.front();
+  std::vector<Verdict> verdicts = against(report, sample, fitting, best);
+  for (size_t tries = 1; tries < fitting.size(); ++tries) {
+    const auto better = std::find(verdicts.begin(), verdicts.end(), Verdict::better);
+    if (better == verdicts.end()) break;
+    best = fitting[static_cast<size_t>(better - verdicts.begin())];
+    verdicts = against(report, sample, fitting, best);
   }
-  const auto quantity = report.n_answers > 0 ? Sample::Quantity::answer_nll : Sample::Quantity::nll;
-  const Interval nll = sample.difference(quantity, row, best);
-  return !(nll.low > 0 && nll.high > report.margins.nll);
+  std::vector<int> result;
+  for (size_t i = 0; i < fitting.size(); ++i)
+    if (verdicts[i] != Verdict::worse) result.push_back(fitting[i]);
+  return result;
 }
 
 }  // namespace
@@ -84,35 +109,49 @@ double quality(const EvalReport& report, int row) {
   return report.n_answers > 0 ? r.accuracy.estimate : -r.nll.estimate;
 }
 
-std::vector<ParetoPoint> pareto_front(const EvalReport& report) {
-  std::vector<ParetoPoint> points;
-  const int n_rows = static_cast<int>(report.rows.size());
-  for (int row = 0; row < n_rows; ++row) {
-    if (!is_candidate(report, row)) continue;
-    bool dominated = false;
-    for (int other = 0; other < n_rows; ++other)
-      dominated = dominated || (other != row && is_candidate(report, other) && dominates(report, other, row));
-    points.push_back({row, !dominated});
+bool reaches_context(const EvalReport& report, int row) {
+  const int64_t longest = row_of(report, row).context_length;
+  return longest == 0 || longest >= report.n_ctx;
+}
+
+std::vector<ParetoPoint> pareto_front(const EvalReport& report, const Sample& sample) {
+  std::vector<int> rows;
+  for (int row = 0; row < static_cast<int>(report.rows.size()); ++row)
+    if (is_candidate(report, row)) rows.push_back(row);
+  std::vector<RowPair> pairs;  // the first could push the second off the front
+  for (const int row : rows)
+    for (const int other : rows) {
+      const ReportRow &a = row_of(report, row), &b = row_of(report, other);
+      if (row != other && costs_no_more(a, b) && (row < other || !costs_no_more(b, a)))
+        pairs.push_back({row, other});
+    }
+  const std::vector<Verdict> verdicts = quality_verdicts(report, sample, pairs);
+  std::vector<bool> is_beaten(report.rows.size(), false);
+  for (size_t i = 0; i < pairs.size(); ++i) {
+    const auto [row, other] = pairs[i];
+    const ReportRow &a = row_of(report, row), &b = row_of(report, other);
+    if (verdicts[i] == Verdict::better || (verdicts[i] == Verdict::tie && costs_less(a, b)))
+      is_beaten[static_cast<size_t>(other)] = true;
+    if (verdicts[i] == Verdict::worse && costs_no_more(b, a)) is_beaten[static_cast<size_t>(row)] = true;
   }
+  std::vector<ParetoPoint> points;
+  for (const int row : rows) points.push_back({row, !is_beaten[static_cast<size_t>(row)]});
   return points;
 }
 
 Recommendation recommend(const EvalReport& report, const Sample& sample, const Budget& budget) {
   Recommendation result;
   result.budget = budget;
-  const uint64_t limit = budget.ram_bytes + budget.vram_bytes;
-  for (int row = 0; row < static_cast<int>(report.rows.size()); ++row)
-    if (is_candidate(report, row) && (limit == 0 || row_of(report, row).memory_bytes <= limit))
-      result.fitting.push_back(row);
-  const auto better = [&](int a, int b) {
-    const double qa = quality(report, a), qb = quality(report, b);
-    return qa != qb ? qa > qb : row_of(report, a).answer_nll.estimate < row_of(report, b).answer_nll.estimate;
-  };
-  std::stable_sort(result.fitting.begin(), result.fitting.end(), better);
+  result.budget.n_ctx = report.n_ctx;
+  result.enough_data = report.n_items >= kFewestItems;
+  for (int row = 0; row < static_cast<int>(report.rows.size()); ++row) {
+    const bool fits = budget.ram_bytes == 0 || row_of(report, row).memory_bytes <= budget.ram_bytes;
+    if (is_candidate(report, row) && fits && reaches_context(report, row)) result.fitting.push_back(row);
+  }
+  std::stable_sort(result.fitting.begin(), result.fitting.end(),
+                   [&](int a, int b) { return seems_better(report, a, b); });
   if (!result.fitting.empty()) {
-    const int best = result.fitting.front();
-    for (const int row : result.fitting)
-      if (row == best || ties_with(report, sample, row, best)) result.tied.push_back(row);
+    result.tied = leaders(report, sample, result.fitting);
     double fastest = 0;
     for (const int row : result.tied) fastest = std::max(fastest, row_of(report, row).decode_tok_s);
     for (const int row : result.tied) {

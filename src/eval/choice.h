@@ -18,10 +18,15 @@ bool is_candidate(const EvalReport& report, int row);
 // Better quality: more right answers, or, where the suite has none, lower NLL.
 double quality(const EvalReport& report, int row);
 
-std::vector<ParetoPoint> pareto_front(const EvalReport& report);
+// Quality in words: a file leaves the front for one that is neither larger nor slower, and better by verdict, or a
+// tie and smaller or faster. What cannot be told apart stays.
+std::vector<ParetoPoint> pareto_front(const EvalReport& report, const Sample& sample);
 
-// The best candidate that fits; of those that cannot be told from the best, the fastest (unmeasured: the
-// smallest).
+// Whether the file is made for as many tokens as the report's context.
+bool reaches_context(const EvalReport& report, int row);
+
+// The best candidate that fits the RAM (nothing runs on a GPU yet: VRAM does not count) and reaches the context; of
+// those that no verdict tells from the best, the fastest (unmeasured: the smallest).
 Recommendation recommend(const EvalReport& report, const Sample& sample, const Budget& budget);
 
 }  // namespace carat

@@ -28,6 +28,15 @@ Result<void> check_files(const CompareRequest& request) {
   return {};
 }
 
+// The context that memory is planned for: the one that was asked for, even if a file does not reach it; otherwise
+// a usual one that all files reach.
+int64_t context_of(const CompareRequest& request) {
+  if (request.budget && request.budget->n_ctx > 0) return request.budget->n_ctx;
+  int64_t n_ctx = kUsualContext;
+  for (const CompareFile& file : request.files) n_ctx = std::min(n_ctx, file.model->config.context_length);
+  return n_ctx;
+}
+
 LockstepRequest lockstep_request(const CompareRequest& request, const Plan& plan) {
   LockstepRequest lockstep;
   lockstep.suite = request.suite;
@@ -59,10 +68,11 @@ Result<EvalReport> compare(const CompareRequest& request) {
   CHECK(request.suite != nullptr);
   const auto start = std::chrono::steady_clock::now();
   TRY(check_files(request));
-  int64_t n_ctx = request.budget && request.budget->n_ctx > 0 ? request.budget->n_ctx : kUsualContext;
-  for (const CompareFile& file : request.files) n_ctx = std::min(n_ctx, file.model->config.context_length);
+  const int64_t n_ctx = context_of(request);
 
   Plan plan = make_plan(plan_rows(request, n_ctx));
+  const int reference = plan.rows[static_cast<size_t>(plan.reference)].file;
+  const int64_t n_vocab = request.files[static_cast<size_t>(reference)].model->config.n_vocab;
   const LockstepScores scores = TRY(run_lockstep(lockstep_request(request, plan)));
   if (request.measure_speed) TRY(measure_speeds(request, plan.rows));
   EvalReport report = assemble(plan, *request.suite, scores,
@@ -71,7 +81,8 @@ Result<EvalReport> compare(const CompareRequest& request) {
                                 .n_threads = request.n_threads,
                                 .margins = request.margins,
                                 .budget = request.budget,
-                                .n_ctx = n_ctx});
+                                .n_ctx = n_ctx,
+                                .n_vocab = n_vocab});
   report.warnings = guard_request(request, plan);
   for (Warning& w : guard_results(report)) report.warnings.push_back(std::move(w));
   report.command = request.command;

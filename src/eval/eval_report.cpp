@@ -35,6 +35,20 @@ std::string_view to_string(Comparison::Table table) {
   CHECK(false);
 }
 
+std::string_view to_string(Recovery::Pairing pairing) {
+  switch (pairing) {
+    case Recovery::Pairing::none:
+      return "none";
+    case Recovery::Pairing::same_seed:
+      return "same seed";
+    case Recovery::Pairing::only_one:
+      return "only control";
+    case Recovery::Pairing::ambiguous:
+      return "ambiguous";
+  }
+  CHECK(false);
+}
+
 std::string_view yardstick(Comparison::Table table) {
   switch (table) {
     case Comparison::Table::parents:

@@ -38,8 +38,8 @@ struct Divergence {
   Interval top1, answer_top1;  // share of tokens with the same argmax
   double rms_dp = 0;
   // Prompts on which this row is nearer to the parent than `wins_over`, the next worse row of the same parent
-  // and KV.
-  int64_t wins = 0, n_prompts = 0;
+  // and KV, of the `n_prompts` on which one of the two is; on `n_equal` neither is.
+  int64_t wins = 0, n_prompts = 0, n_equal = 0;
   int wins_over = -1;
 };
 
@@ -49,7 +49,7 @@ struct ReportRow {
   Family family = Family::original;
   int seed = 0;     // training seed of a QAT or control file
   int file = -1;    // index into the request's files
-  int parent = -1;  // the row of its unquantized parent with 16-bit KV; -1: it is one, or none is known
+  int parent = -1;  // the row of its unquantized parent with the first KV type; -1: it is one, or none is known
   bool is_parent = false;
   TensorType kv = TensorType::F16;
   Precision precision = Precision::exact;
@@ -57,6 +57,7 @@ struct ReportRow {
   std::string types;                       // "Q4_0 (Q6_K)"
   TensorType main_type = TensorType::F32;  // of most bytes
   uint64_t bytes = 0;                      // of weights
+  int64_t context_length = 0;              // tokens that the file is made for; 0: unknown
   uint64_t memory_bytes = 0;               // weights, KV cache at the report's context, scratch
   double bits_per_weight = 0;
   std::string fingerprint;                     // of the file's whole content
@@ -94,9 +95,9 @@ struct Comparison {
   int64_t n_answers = 0;
   std::optional<Divergence> divergence;          // where it means something (A, kv, noise)
   std::optional<Divergence> reverse_divergence;  // A: of the reference from the row
-  std::vector<CategoryComparison> categories;    // Holm across them
+  std::vector<CategoryComparison> categories;    // Holm across those of the whole table
   Verdict verdict = Verdict::not_enough_data;
-  int64_t n_more_items = 0;
+  int64_t n_more_items = 0;  // 0: settled, or no number of such items would do
   std::string sentence;
 };
 std::string_view to_string(Comparison::Table table);
@@ -104,11 +105,33 @@ std::string_view yardstick(Comparison::Table table);  // "A", "B", "C" or ""
 
 // How much of the damage of quantization QAT removes: 1 - (QAT - base) / (PTQ - base).
 struct Recovery {
+  // Which control stands for "trained as long without quantization".
+  enum class Pairing {
+    none,       // there is none
+    same_seed,  // the one of the twin's seed
+    only_one,   // the only one there is, of another or an unstated seed
+    ambiguous,  // there are several, and not exactly one is of the twin's seed (0: unstated)
+  };
   int qat = -1;                    // row
+  Pairing pairing = Pairing::none;
+  int control = -1;                // row of the control's own weights
   std::string metric;              // "nll", "answer_nll", "accuracy"
   std::optional<Interval> honest;  // base: the control's own weights, PTQ: the control quantized
   std::optional<Interval> naive;   // base: the original parent, PTQ: the original quantized; flatters QAT
-  bool honest_defined = false, naive_defined = false;  // the damage itself is distinguishable from none
+  bool honest_defined = false, naive_defined = false;  // there is damage, distinguishable from none
+};
+std::string_view to_string(Recovery::Pairing pairing);
+
+// Whether QAT suffers more from a quantized cache than the original does, item by item:
+// (QAT, other KV - QAT, first KV) - (original, other KV - original, first KV).
+struct CacheEffect {
+  int qat = -1, qat_base = -1, original = -1, original_base = -1;  // rows; base: with the first KV type
+  Interval accuracy;                                               // positive: QAT loses fewer answers
+  Interval nll;  // of the answers, or of the text where there are none; negative: QAT suffers less
+  Judgement accuracy_judgement, nll_judgement;
+  Verdict verdict = Verdict::not_enough_data;  // better: QAT suffers less
+  int64_t n_more_items = 0;
+  std::string sentence;
 };
 
 struct Warning {
@@ -118,7 +141,8 @@ struct Warning {
 
 struct ParetoPoint {
   int row = -1;
-  bool on_front = false;  // no other row is as good in quality, memory and speed and better in one
+  // No other row, neither larger nor slower, is better by verdict, or ties and is smaller or faster.
+  bool on_front = false;
 };
 
 struct Budget {
@@ -127,10 +151,11 @@ struct Budget {
 };
 
 struct Recommendation {
-  Budget budget;
+  Budget budget;             // with the context for which it was decided
   int row = -1;              // -1: nothing fits
-  std::vector<int> fitting;  // rows within the budget, best first
-  std::vector<int> tied;     // fitting rows that could not be told from the best
+  std::vector<int> fitting;  // rows that fit the RAM and reach the context, best first
+  std::vector<int> tied;     // of these, what no verdict tells from the best
+  bool enough_data = true;   // false: the suite is too small to tell any from any
   std::string sentence;
 };
 
@@ -145,10 +170,13 @@ struct EvalReport {
   double seconds = 0;
   Margins margins;
   int reference = -1;  // the row that C measures against: the original parent
+  // The reference answers nothing right, or guesses: exact match is then no witness for anything.
+  bool near_chance = false;
 
   std::vector<ReportRow> rows;
   std::vector<Comparison> comparisons;
   std::vector<Recovery> recoveries;
+  std::vector<CacheEffect> cache_effects;
   std::vector<Warning> warnings;
   std::vector<ParetoPoint> pareto;
   std::optional<Recommendation> recommendation;

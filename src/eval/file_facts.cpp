@@ -79,6 +79,7 @@ ReportRow describe_file(const CompareFile& file) {
   row.types = model.type_summary();
   row.main_type = main_type(model.file.tensors);
   row.bytes = model.weight_bytes();
+  row.context_length = model.config.context_length;
   row.bits_per_weight = model.bits_per_weight();
   if (model.file.mapping) row.fingerprint = fingerprint(model.file.mapping->bytes());
   return row;

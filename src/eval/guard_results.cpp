@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "eval/choice.h"
 #include "eval/guards.h"
 #include "eval/sentences.h"
 
@@ -17,6 +18,7 @@ void too_few_items(const EvalReport& report, Warnings& warnings) {
   for (const Comparison& c : report.comparisons)
     if (c.table == Comparison::Table::truth || c.table == Comparison::Table::headline)
       reach = std::max(reach, (c.accuracy.high - c.accuracy.low) / 2 * (1.96 + 0.84) / 1.96);
+  reach = std::min(reach, 1.0);
   if (report.n_items < 100 || reach > 0.03)
     warnings.push_back(
         {"too-few-items",
@@ -45,6 +47,34 @@ void uninformative_categories(const EvalReport& report, Warnings& warnings) {
                                                  saturated)});
 }
 
+void near_chance(const EvalReport& report, Warnings& warnings) {
+  if (!report.near_chance) return;
+  const ReportRow& row = report.rows[static_cast<size_t>(report.reference)];
+  const double nll = report.n_answers > 0 ? row.answer_nll.estimate : row.nll.estimate;
+  const std::string right =
+      report.n_answers > 0 ? fmt::format("{:.1f} % right answers, ", 100 * row.accuracy.estimate) : "";
+  warnings.push_back(
+      {"near-chance", fmt::format("the reference {} hardly does better than guessing ({}NLL {:.2f} nat): nothing "
+                                  "can be lost there, so exact match has no say, and the NLL says little about "
+                                  "quality. Is this the suite, the template and the language of these files?",
+                                  row.name, right, nll)});
+}
+
+void unreachable_context(const EvalReport& report, Warnings& warnings) {
+  std::string names;
+  for (size_t r = 0; r < report.rows.size(); ++r) {
+    const ReportRow& row = report.rows[r];
+    const bool is_first = row.kv == report.rows.front().kv && row.precision == report.rows.front().precision;
+    if (is_first && !reaches_context(report, static_cast<int>(r)))
+      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", row.name, format_count(row.context_length));
+  }
+  if (!names.empty())
+    warnings.push_back(
+        {"context", fmt::format("a context of {} tokens is longer than these files are made for: {}. They do not "
+                                "fit the budget, and their memory is that of their own longest context",
+                                format_count(report.n_ctx), names)});
+}
+
 }  // namespace
 
 std::vector<Warning> guard_results(const EvalReport& report) {
@@ -52,6 +82,8 @@ std::vector<Warning> guard_results(const EvalReport& report) {
   too_few_items(report, warnings);
   perplexity_across_parents(report, warnings);
   uninformative_categories(report, warnings);
+  near_chance(report, warnings);
+  unreachable_context(report, warnings);
   return warnings;
 }
 

@@ -109,6 +109,26 @@ Flips Sample::flips(int row, int reference) const {
   return result;
 }
 
+Interval Sample::difference_of_differences(Quantity quantity, int a, int base_a, int b, int base_b) const {
+  const Column &of_a = of(quantity, a), &from_a = of(quantity, base_a);
+  const Column &of_b = of(quantity, b), &from_b = of(quantity, base_b), &weight = weights(quantity);
+  std::vector<double> replicates(of_a.totals.size());
+  for (size_t r = 0; r < replicates.size(); ++r)
+    replicates[r] =
+        ((of_a.totals[r] - from_a.totals[r]) - (of_b.totals[r] - from_b.totals[r])) / weight.totals[r];
+  const double total = (of_a.total - from_a.total) - (of_b.total - from_b.total);
+  const Interval resampled = bootstrap_.interval(total / weight.total, std::move(replicates));
+  if (quantity != Quantity::right) return resampled;
+  // An answer that one side wins and the other loses counts twice; the design effect sees to its variance.
+  const Flips first = flips(a, base_a), second = flips(b, base_b);
+  Flips both;
+  for (size_t i = 0; i < first.won.size(); ++i) {
+    both.won.push_back(first.won[i] + second.lost[i]);
+    both.lost.push_back(first.lost[i] + second.won[i]);
+  }
+  return accuracy_difference(both, n_answers_.per_item, resampled);
+}
+
 Interval Sample::recovery(Quantity quantity, int a, int base_a, int b, int base_b) const {
   const Column &qat = of(quantity, a), &qat_base = of(quantity, base_a);
   const Column &ptq = of(quantity, b), &ptq_base = of(quantity, base_b);

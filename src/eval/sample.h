@@ -28,6 +28,8 @@ class Sample {
   // Row minus reference. For `right` the interval of accuracy_difference.
   Interval difference(Quantity quantity, int row, int reference) const;
   Flips flips(int row, int reference) const;
+  // (a - base_a) - (b - base_b), item by item.
+  Interval difference_of_differences(Quantity quantity, int a, int base_a, int b, int base_b) const;
 
   // 1 - (a - base_a) / (b - base_b) of the rows' means; for `right` of the shares of wrong answers.
   Interval recovery(Quantity quantity, int a, int base_a, int b, int base_b) const;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "eval/choice.h"
 #include "eval/speed.h"
 
 namespace carat {
@@ -15,22 +16,30 @@ using Table = Comparison::Table;
 
 const ReportRow& row_of(const EvalReport& report, int row) { return report.rows[static_cast<size_t>(row)]; }
 
-// "1.2 more right answers per 100 (0.6 to 1.8; won 335, lost 215 of 10 479)"
+// " (0.60 to 1.80)", turned so that it goes with the estimate's size; nothing where an end is infinite.
+std::string range_words(const Interval& i, double scale, int digits, std::string_view more = "") {
+  const double sign = i.estimate < 0 ? -scale : scale;
+  const double low = std::min(sign * i.low, sign * i.high), high = std::max(sign * i.low, sign * i.high);
+  if (std::isfinite(low) && std::isfinite(high))
+    return fmt::format(" ({:.{}f} to {:.{}f}{})", low, digits, high, digits, more);
+  return more.empty() ? "" : fmt::format(" ({})", more.substr(2));
+}
+
+// "1.20 more right answers per 100 (0.60 to 1.80; won 335, lost 215 of 10 479)"
 std::string accuracy_words(const Comparison& c) {
   const Interval& i = c.accuracy;
-  const double sign = i.estimate < 0 ? -1 : 1;
-  const double low = 100 * std::min(sign * i.low, sign * i.high),
-               high = 100 * std::max(sign * i.low, sign * i.high);
-  return fmt::format("{:.2f} {} right answers per 100 ({:.2f} to {:.2f}; won {}, lost {} of {})",
-                     100 * std::fabs(i.estimate), i.estimate < 0 ? "fewer" : "more", low, high,
-                     format_count(c.flips.won), format_count(c.flips.lost), format_count(c.n_answers));
+  if (!std::isfinite(i.estimate)) return "no answers to compare";
+  return fmt::format("{:.2f} {} right answers per 100{}", 100 * std::fabs(i.estimate),
+                     i.estimate < 0 ? "fewer" : "more",
+                     range_words(i, 100, 2,
+                                 fmt::format("; won {}, lost {} of {}", format_count(c.flips.won),
+                                             format_count(c.flips.lost), format_count(c.n_answers))));
 }
 
 std::string nll_words(const Interval& i, std::string_view what) {
-  const double sign = i.estimate < 0 ? -1 : 1;
-  return fmt::format("{} {:.4f} nat {} ({:.4f} to {:.4f})", what, std::fabs(i.estimate),
-                     i.estimate < 0 ? "lower" : "higher", std::min(sign * i.low, sign * i.high),
-                     std::max(sign * i.low, sign * i.high));
+  if (!std::isfinite(i.estimate)) return fmt::format("{} not measurable", what);
+  return fmt::format("{} {:.4f} nat {}{}", what, std::fabs(i.estimate), i.estimate < 0 ? "lower" : "higher",
+                     range_words(i, 1, 4));
 }
 
 std::string figures(const EvalReport& report, const Comparison& c) {
@@ -38,20 +47,33 @@ std::string figures(const EvalReport& report, const Comparison& c) {
   return accuracy_words(c) + ", " + nll_words(c.answer_nll, "NLL of the answers");
 }
 
+bool is_called(Verdict verdict) { return verdict == Verdict::better || verdict == Verdict::worse; }
+
+// What the figure that did not decide says, of a verdict that the other one gave. `advantage`: its difference,
+// positive where it speaks for the row.
+std::string other_figure(const Judgement& silent, double advantage, Verdict verdict) {
+  if (silent.verdict == Verdict::tie) return "ties";
+  if (advantage == 0) return "is even, but open";
+  const bool agrees = (advantage > 0) == (verdict == Verdict::better);
+  return agrees ? "points the same way, but is open" : "points the other way, but is open";
+}
+
 // What the reader should not miss beside the word.
 std::string remark(const EvalReport& report, const Comparison& c) {
-  const auto opposite = [](Verdict a, Verdict b) {
-    return (a == Verdict::better && b == Verdict::worse) || (a == Verdict::worse && b == Verdict::better);
-  };
+  const Judgement &accuracy = c.accuracy_judgement, &nll = c.nll_judgement;
   const bool truth_tested = report.n_answers > 0;
-  if (truth_tested && opposite(c.accuracy_judgement.verdict, c.nll_judgement.verdict))
+  if (truth_tested && is_called(accuracy.verdict) && is_called(nll.verdict) && accuracy.verdict != nll.verdict)
     return " Exact match and NLL contradict each other; exact match has the word.";
-  const bool measurable =
-      c.nll_judgement.p_adjusted <= 0.05 || (truth_tested && c.accuracy_judgement.p_adjusted <= 0.05);
-  if (c.verdict == Verdict::tie && measurable) return " Measurable, but too small to matter.";
-  if (c.verdict != Verdict::tie && c.verdict != Verdict::not_enough_data && truth_tested &&
-      c.accuracy_judgement.verdict != c.verdict)
-    return " It shows in the NLL; in exact match not yet.";
+  const bool measurable = nll.p_adjusted <= 0.05 || (truth_tested && accuracy.p_adjusted <= 0.05);
+  if (c.verdict == Verdict::tie) return measurable ? " Measurable, but too small to matter." : "";
+  if (!truth_tested || !is_called(c.verdict)) return "";
+  if (report.near_chance) return " It shows in the NLL alone: the reference answers too little for exact match.";
+  if (!is_called(accuracy.verdict))
+    return fmt::format(" It shows in the NLL; exact match {}.",
+                       other_figure(accuracy, c.accuracy.estimate, c.verdict));
+  if (!is_called(nll.verdict))
+    return fmt::format(" It shows in exact match; the NLL {}.",
+                       other_figure(nll, -c.answer_nll.estimate, c.verdict));
   return "";
 }
 
@@ -78,14 +100,59 @@ std::string bytes_or_unstated(uint64_t bytes, std::string_view what) {
 
 std::string budget_words(const Budget& budget, int64_t n_ctx) {
   std::string words = bytes_or_unstated(budget.ram_bytes, "RAM");
-  const std::string vram = bytes_or_unstated(budget.vram_bytes, "VRAM");
-  if (!words.empty() && !vram.empty()) words += " and ";
-  words += vram;
-  if (words.empty()) words = "any memory";
+  if (words.empty()) words = "any RAM";
   return fmt::format("Within {} at a context of {} tokens", words, format_count(n_ctx));
 }
 
+// Why nothing fits.
+std::string nothing_fits(const EvalReport& report) {
+  uint64_t smallest = UINT64_MAX;
+  int64_t longest = 0;
+  for (const ParetoPoint& p : report.pareto) {
+    longest = std::max(longest, row_of(report, p.row).context_length);
+    if (reaches_context(report, p.row)) smallest = std::min(smallest, row_of(report, p.row).memory_bytes);
+  }
+  if (smallest == UINT64_MAX)
+    return fmt::format("none of these files fits: none is made for so long a context, the longest is {} tokens.",
+                       format_count(longest));
+  return fmt::format("none of these files fits: the smallest needs {}.", format_bytes(smallest));
+}
+
+std::string vram_words(const Budget& budget) {
+  const std::string vram = bytes_or_unstated(budget.vram_bytes, "VRAM");
+  return vram.empty() ? "" : fmt::format(" Nothing runs on a GPU yet: the {} does not count.", vram);
+}
+
+// What was chosen among files that no verdict tells apart, and by what.
+std::string choice_words(const EvalReport& report, const Recommendation& recommendation) {
+  constexpr size_t kNamed = 4;
+  const ReportRow& row = row_of(report, recommendation.row);
+  std::string others;
+  size_t n_others = 0;
+  bool is_fastest = row.decode_tok_s > 0;
+  for (const int other : recommendation.tied) {
+    if (other == recommendation.row) continue;
+    if (++n_others <= kNamed) others += (others.empty() ? "" : ", ") + label(report, other);
+    is_fastest = is_fastest && row.decode_tok_s > (1 + kSpeedNoise) * row_of(report, other).decode_tok_s;
+  }
+  if (n_others > kNamed) others += fmt::format(" and {} more", n_others - kNamed);
+  const std::string by = is_fastest             ? "fastest"
+                         : row.decode_tok_s > 0 ? "smallest among the fastest"
+                                                : "smallest";
+  if (!recommendation.enough_data)
+    return fmt::format(" Which of them answers best, {} items do not tell (at least {} would be needed): of {} that "
+                       "fit, it is the {}.",
+                       format_count(report.n_items), kFewestItems, n_others + 1, by);
+  return fmt::format(" In quality it cannot be told from {}; of these it is the {}.", others, by);
+}
+
 }  // namespace
+
+std::string settling(const EvalReport& report, int64_t n_more_items) {
+  if (n_more_items > 0) return fmt::format("About {} more items would settle it.", format_count(n_more_items));
+  return report.near_chance ? "More such items would not settle it: the reference hardly does better than guessing."
+                            : "More such items would not settle it.";
+}
 
 std::string format_bytes(uint64_t bytes) {
   const double value = static_cast<double>(bytes);
@@ -128,8 +195,8 @@ std::string sentence_of(const EvalReport& report, const Comparison& c) {
       text = fmt::format("{} ties with {}: {}.", a, b, figures(report, c));
       break;
     case Verdict::not_enough_data:
-      text = fmt::format("Not enough data to tell {} from {}: {}. About {} more items would settle it.", a, b,
-                         figures(report, c), format_count(c.n_more_items));
+      text = fmt::format("Not enough data to tell {} from {}: {}. {}", a, b, figures(report, c),
+                         settling(report, c.n_more_items));
   }
   text += remark(report, c);
   if (const Divergence* d = divergence_of(report, c)) text += divergence_words(*d);
@@ -141,20 +208,27 @@ std::string sentence_of(const EvalReport& report, const Recovery& recovery) {
   const std::string metric = recovery.metric == "accuracy"     ? "lost answers"
                              : recovery.metric == "answer_nll" ? "NLL of the answers"
                                                                : "NLL per token";
+  const std::string damage = fmt::format("the {} damage", type_name(row.main_type));
   const auto percent = [](const Interval& i) {
-    return fmt::format("{:.0f} % ({:.0f} to {:.0f})", 100 * i.estimate, 100 * i.low, 100 * i.high);
+    return fmt::format("{:.0f} %{}", 100 * i.estimate, range_words({std::fabs(i.estimate), i.low, i.high}, 100, 0));
   };
   std::string text = fmt::format("{}, {}: ", label(report, recovery.qat), metric);
-  if (!recovery.honest)
+  if (recovery.pairing == Recovery::Pairing::none)
+    text += fmt::format("there is no control, so how much of {} QAT removes is not known", damage);
+  else if (recovery.pairing == Recovery::Pairing::ambiguous)
     text += fmt::format(
-        "no control of seed {} in this type, so how much of the {} damage QAT removes is not known", row.seed,
-        type_name(row.main_type));
+        "of several controls not exactly one has its training seed ({}), so how much of {} QAT removes is not known",
+        row.seed == 0 ? "not stated" : std::to_string(row.seed), damage);
+  else if (!recovery.honest)
+    text += fmt::format("its control {} is not here in this type, so how much of {} QAT removes is not known",
+                        label(report, recovery.control), damage);
   else if (!recovery.honest_defined)
-    text +=
-        fmt::format("the {} damage to the control is itself not measurable here", type_name(row.main_type));
+    text += fmt::format("{} to the control is itself not measurable here", damage);
   else
-    text += fmt::format("QAT removes {} of the {} damage, measured against the control",
-                        percent(*recovery.honest), type_name(row.main_type));
+    text += fmt::format("QAT removes {} of {}, measured against {}", percent(*recovery.honest), damage,
+                        recovery.pairing == Recovery::Pairing::same_seed
+                            ? "the control"
+                            : "the only control, which is not known to share its seed");
   if (recovery.naive && recovery.naive_defined)
     text +=
         fmt::format("; against the parent alone it looks like {}, which counts the further training as well",
@@ -162,37 +236,50 @@ std::string sentence_of(const EvalReport& report, const Recovery& recovery) {
   return text + ".";
 }
 
+std::string sentence_of(const EvalReport& report, const CacheEffect& e) {
+  const ReportRow &qat = row_of(report, e.qat), &original = row_of(report, e.original);
+  const std::string names = fmt::format("than {}", original.name);
+  const std::string_view kv = type_name(qat.kv), base = type_name(row_of(report, e.qat_base).kv);
+  std::string text;
+  switch (e.verdict) {
+    case Verdict::better:
+      text = fmt::format("{} suffers less from a {} cache {}", qat.name, kv, names);
+      break;
+    case Verdict::worse:
+      text = fmt::format("{} suffers more from a {} cache {}", qat.name, kv, names);
+      break;
+    case Verdict::tie:
+      text = fmt::format("{} and {} suffer alike from a {} cache", qat.name, original.name, kv);
+      break;
+    case Verdict::not_enough_data:
+      text = fmt::format("Not enough data to tell whether {} suffers less or more from a {} cache {}", qat.name, kv,
+                         names);
+  }
+  text += fmt::format(": in place of {} it costs ", base);
+  if (report.n_answers > 0 && std::isfinite(e.accuracy.estimate))
+    text += fmt::format("{:.2f} {} right answers per 100{} and ", 100 * std::fabs(e.accuracy.estimate),
+                        e.accuracy.estimate < 0 ? "more" : "fewer", range_words(e.accuracy, 100, 2));
+  text += std::isfinite(e.nll.estimate)
+              ? fmt::format("{:.4f} nat {}{}.", std::fabs(e.nll.estimate), e.nll.estimate < 0 ? "less" : "more",
+                            range_words(e.nll, 1, 4))
+              : std::string("an NLL that cannot be measured.");
+  if (e.verdict == Verdict::not_enough_data) text += " " + settling(report, e.n_more_items);
+  return text;
+}
+
 std::string sentence_of(const EvalReport& report, const Recommendation& recommendation) {
   const std::string budget = budget_words(recommendation.budget, report.n_ctx);
-  if (recommendation.row < 0) {
-    uint64_t smallest = UINT64_MAX;
-    for (const ParetoPoint& p : report.pareto)
-      smallest = std::min(smallest, row_of(report, p.row).memory_bytes);
-    return fmt::format("{} none of these files fits: the smallest needs {}.", budget, format_bytes(smallest));
-  }
+  const std::string vram = vram_words(recommendation.budget);
+  if (recommendation.row < 0) return fmt::format("{} {}{}", budget, nothing_fits(report), vram);
   const ReportRow& row = row_of(report, recommendation.row);
   std::string text = fmt::format("{} run {}: it takes {}", budget, label(report, recommendation.row),
                                  format_bytes(row.memory_bytes));
   if (row.decode_tok_s > 0) text += fmt::format(" and writes {:.0f} tokens/s", row.decode_tok_s);
-  text += ".";
-  if (recommendation.tied.size() > 1) {
-    constexpr size_t kNamed = 4;
-    std::string others;
-    size_t n_others = 0;
-    bool is_fastest = row.decode_tok_s > 0;
-    for (const int other : recommendation.tied) {
-      if (other == recommendation.row) continue;
-      if (++n_others <= kNamed) others += (others.empty() ? "" : ", ") + label(report, other);
-      is_fastest = is_fastest && row.decode_tok_s > (1 + kSpeedNoise) * row_of(report, other).decode_tok_s;
-    }
-    if (n_others > kNamed) others += fmt::format(" and {} more", n_others - kNamed);
-    text += fmt::format(" In quality it cannot be told from {}; of these it is the {}.", others,
-                        is_fastest             ? "fastest"
-                        : row.decode_tok_s > 0 ? "smallest among the fastest"
-                                               : "smallest");
-  } else if (recommendation.fitting.size() > 1) {
+  text += "." + vram;
+  if (recommendation.tied.size() > 1)
+    text += choice_words(report, recommendation);
+  else if (recommendation.fitting.size() > 1)
     text += " It answers best of all that fit.";
-  }
   return text;
 }
 

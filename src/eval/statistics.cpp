@@ -40,6 +40,10 @@ Interval hull(const Interval& a, double low, double high) {
   return {a.estimate, std::min(a.low, low), std::max(a.high, high), a.degrees};
 }
 
+Interval clamped(const Interval& i, double lowest, double highest) {
+  return {i.estimate, std::clamp(i.low, lowest, highest), std::clamp(i.high, lowest, highest), i.degrees};
+}
+
 // How many times larger the variance is than independent answers would have; at least 1.
 double design_effect(const Interval& clustered, double independent_variance) {
   const double quantile = two_sided_quantile(kConfidence, clustered.degrees);
@@ -170,7 +174,7 @@ Interval accuracy_difference(const Flips& flips, std::span<const double> n_answe
   CHECK(flips.won.size() == n_answers.size());
   const std::vector<double> net = flips.net();
   const double n = sum_of(n_answers);
-  if (!(n > 0) || resampled.degrees < 1) return resampled;
+  if (!(n > 0) || resampled.degrees < 1) return clamped(resampled, -1, 1);
 
   const double won = sum_of(flips.won), lost = sum_of(flips.lost);
   const double variance = (won + lost - (won - lost) * (won - lost) / n) / n / n;
@@ -180,13 +184,13 @@ Interval accuracy_difference(const Flips& flips, std::span<const double> n_answe
   const double centre = p_won - p_lost;
   const double arm = two_sided_quantile(kConfidence, resampled.degrees) *
                      std::sqrt((p_won + p_lost - centre * centre) / effective);
-  return hull(resampled, centre - arm, centre + arm);
+  return clamped(hull(resampled, centre - arm, centre + arm), -1, 1);
 }
 
 Interval accuracy_share(std::span<const double> n_right, std::span<const double> n_answers,
                         const Interval& resampled) {
   const double n = sum_of(n_answers);
-  if (!(n > 0) || resampled.degrees < 1) return resampled;
+  if (!(n > 0) || resampled.degrees < 1) return clamped(resampled, 0, 1);
   const double share = sum_of(n_right) / n;
   const double effect = design_effect(ratio_normal(n_right, n_answers), share * (1 - share) / n);
   const double effective = n / effect;
@@ -195,7 +199,7 @@ Interval accuracy_share(std::span<const double> n_right, std::span<const double>
   const double centre = scale * (share + z * z / (2 * effective));
   const double arm =
       scale * z * std::sqrt(share * (1 - share) / effective + z * z / (4 * effective * effective));
-  return hull(resampled, centre - arm, centre + arm);
+  return clamped(hull(resampled, centre - arm, centre + arm), 0, 1);
 }
 
 std::vector<double> holm(std::span<const double> p) {
@@ -226,17 +230,57 @@ std::string_view to_string(Verdict verdict) {
   CHECK(false);
 }
 
+namespace {
+
+// One standard error of the interval's estimate; infinite where it says nothing.
+double error_of(const Interval& interval) {
+  if (!(interval.degrees >= 1)) return std::numeric_limits<double>::infinity();
+  return (interval.high - interval.low) / 2 / two_sided_quantile(kConfidence, interval.degrees);
+}
+
+// Items with which an error shrinks to 1 / `precision`.
+int64_t items_for(const Interval& interval, double precision) {
+  constexpr double kTooMany = 1e12;
+  const double needed = static_cast<double>(interval.n_items()) * std::pow(error_of(interval) * precision, 2);
+  return needed < kTooMany ? static_cast<int64_t>(std::ceil(needed)) : kNever;
+}
+
+double critical(double confidence) { return -normal_quantile((1 - confidence) / 2); }
+
+}  // namespace
+
 int64_t items_needed(const Interval& interval, double effect, double confidence, double power) {
-  if (!(interval.degrees >= 1) || !(effect > 0)) return 0;
-  const double quantile = two_sided_quantile(kConfidence, interval.degrees);
-  const double error = (interval.high - interval.low) / 2 / quantile;
-  if (!std::isfinite(error)) return 0;
-  const double reach = -normal_quantile((1 - confidence) / 2) + normal_quantile(power);
-  const double needed = static_cast<double>(interval.n_items()) * std::pow(reach * error / effect, 2);
-  return static_cast<int64_t>(std::ceil(std::min(needed, 1e15)));
+  if (!(effect > 0)) return kNever;
+  return items_for(interval, (critical(confidence) + normal_quantile(power)) / effect);
+}
+
+int64_t items_to_tie(const Interval& interval, double margin, double confidence, double power) {
+  const double room = margin - std::fabs(interval.estimate);
+  if (!(room > 0)) return kNever;
+  // Both ends must be inside: the precision for one end alone is too low, twice the miss is enough.
+  const double far_room = margin + std::fabs(interval.estimate), z = critical(confidence);
+  double low = 0, high = (z + normal_quantile((1 + power) / 2)) / room;
+  for (int i = 0; i < 60; ++i) {
+    const double precision = (low + high) / 2;
+    const double both = normal_cdf(room * precision - z) + normal_cdf(far_room * precision - z) - 1;
+    (both < power ? low : high) = precision;
+  }
+  return items_for(interval, high);
 }
 
 namespace {
+
+int64_t more_items(int64_t n_to_call, int64_t n_to_tie, int64_t n_items) {
+  const int64_t needed = std::min(n_to_call, n_to_tie);
+  if (needed == kNever) return 0;
+  return std::max({needed - n_items, kFewestItems - n_items, int64_t{1}});
+}
+
+// With |estimate| this small against the margin, the interval is inside the margin before it excludes 0.
+bool ties_before_it_is_called(double size, double margin, double confidence) {
+  const double z = critical(confidence), arm = size * z / (z + normal_quantile(0.8));
+  return size + arm < margin;
+}
 
 Judgement judge_one(const Difference& difference, double confidence) {
   const int64_t n_items = difference.interval.n_items();
@@ -250,17 +294,35 @@ Judgement judge_one(const Difference& difference, double confidence) {
     result.verdict = Verdict::better;
   else if (enough && i.high < 0)
     result.verdict = Verdict::worse;
-  if (result.verdict != Verdict::not_enough_data) return result;
 
-  // What is nearer: to see that it differs, or to see that it does not differ by more than the margin.
   const double size = std::fabs(i.estimate);
-  const double effect = std::max(size, difference.margin - size);
-  const int64_t needed = items_needed(difference.interval, effect, confidence);
-  result.n_more_items = std::max({needed - n_items, kFewestItems - n_items, int64_t{1}});
+  if (result.verdict == Verdict::tie) {
+    result.n_to_call = kNever;
+  } else if (result.verdict != Verdict::not_enough_data) {
+    result.n_to_tie = kNever;
+  } else {
+    result.n_to_call = ties_before_it_is_called(size, difference.margin, confidence)
+                           ? kNever
+                           : items_needed(difference.interval, size, confidence);
+    result.n_to_tie = items_to_tie(difference.interval, difference.margin, confidence);
+    result.n_more_items = more_items(result.n_to_call, result.n_to_tie, n_items);
+  }
   return result;
 }
 
 }  // namespace
+
+Word combine(const Judgement& first, const Judgement& second) {
+  const auto called = [](const Judgement& j) {
+    return j.verdict == Verdict::better || j.verdict == Verdict::worse;
+  };
+  if (called(first)) return {first.verdict, 0};
+  if (called(second)) return {second.verdict, 0};
+  if (first.verdict == Verdict::tie && second.verdict == Verdict::tie) return {Verdict::tie, 0};
+  return {Verdict::not_enough_data,
+          more_items(std::min(first.n_to_call, second.n_to_call), std::max(first.n_to_tie, second.n_to_tie),
+                     first.n_items())};
+}
 
 std::vector<Judgement> judge(std::span<const Difference> differences, double alpha) {
   std::vector<double> p;

@@ -77,10 +77,10 @@ FlipTest mcnemar(const Flips& flips);
 // Difference in the share of right answers, won minus lost over all answers: the hull of the paired cluster
 // bootstrap and of a Laplace-adjusted interval (Bonett and Price) at the effective number of answers, because
 // a bootstrap of nearly no flips knows nothing about the flips it has not seen.
-// `resampled` is the bootstrap's part.
+// `resampled` is the bootstrap's part. Never beyond ±1.
 Interval accuracy_difference(const Flips& flips, std::span<const double> n_answers,
                              const Interval& resampled);
-// Share of right answers: the hull of the cluster bootstrap and Wilson's interval.
+// Share of right answers: the hull of the cluster bootstrap and Wilson's interval, within 0 and 1.
 Interval accuracy_share(std::span<const double> n_right, std::span<const double> n_answers,
                         const Interval& resampled);
 
@@ -99,8 +99,12 @@ struct Judgement {
   Verdict verdict = Verdict::not_enough_data;
   Interval adjusted;  // at the level that Holm's procedure leaves to this comparison
   double p = 1, p_adjusted = 1;
-  // How many more items like these would settle it (80 % power); 0 when it is settled.
-  int64_t n_more_items = 0;
+  // Items like these, in all, that would make the call (80 % power) or show the tie (90 %, so that two figures
+  // tie at once in 80 %); 0: it is made; kNever: what was seen points to no such end.
+  int64_t n_to_call = 0, n_to_tie = 0;
+  int64_t n_more_items = 0;  // to whichever of the two is nearer; 0: settled, or never
+
+  int64_t n_items() const { return adjusted.n_items(); }
 };
 
 // A difference, positive when it speaks for the first of the two, and what counts as no difference.
@@ -110,12 +114,23 @@ struct Difference {
 };
 
 inline constexpr int64_t kFewestItems = 20;  // below, nothing is called
+inline constexpr int64_t kNever = INT64_MAX;
 
 // Judges all comparisons of one family together, so that at most `alpha` of families hold a false call.
 std::vector<Judgement> judge(std::span<const Difference> differences, double alpha = 0.05);
 
+// One word for two figures of one pair: as soon as either is called, that is the word (the first goes before);
+// a tie needs both. More items, accordingly: the fewest that call either, or that show both ties.
+struct Word {
+  Verdict verdict = Verdict::not_enough_data;
+  int64_t n_more_items = 0;  // 0: settled, or no number of such items would do
+};
+Word combine(const Judgement& first, const Judgement& second);
+
 // Items needed in all to tell a difference of `effect` from 0 with `power`, given what the interval's items
-// showed.
+// showed. kNever: more than anybody has.
 int64_t items_needed(const Interval& interval, double effect, double confidence, double power = 0.8);
+// The same to show that a true difference of the interval's estimate is inside the margin.
+int64_t items_to_tie(const Interval& interval, double margin, double confidence, double power = 0.9);
 
 }  // namespace carat

@@ -44,6 +44,7 @@ TEST_F(CompareTest, FillsARowPerFileAndCacheType) {
   CompareRequest r = request();
   r.kv_types = {TensorType::F16, TensorType::Q8_0};
   r.budget = Budget{uint64_t{1} << 30, 0, 512};
+  r.measure_speed = false;
   const EvalReport report = compare(r).take();
   ASSERT_EQ(report.rows.size(), 11u);  // 5 files x 2 types, and the noise floor
   for (const ReportRow& row : report.rows) {
@@ -52,11 +53,7 @@ TEST_F(CompareTest, FillsARowPerFileAndCacheType) {
     EXPECT_EQ(row.fingerprint.size(), 16u);
     EXPECT_GT(row.nll.estimate, 0);
     EXPECT_EQ(row.categories.size(), 2u);
-    if (row.precision == Precision::exact) {
-      EXPECT_GT(row.decode_tok_s, 0);
-      EXPECT_GT(row.prefill_tok_s, 0);
-      EXPECT_GT(row.resident_bytes, 0u);
-    }
+    EXPECT_EQ(row.context_length, parent_->config.context_length);
   }
   EXPECT_EQ(report.reference, 0);
   EXPECT_EQ(report.rows[2].name, "orig-q4_0");
@@ -70,6 +67,17 @@ TEST_F(CompareTest, FillsARowPerFileAndCacheType) {
   EXPECT_TRUE(has(report, "one-seed"));
   EXPECT_TRUE(has(report, "no-control"));
   EXPECT_FALSE(has(report, "kv-one-sided"));
+}
+
+TEST_F(CompareTest, MeasuresSpeed) {
+  CompareRequest r = request();
+  r.files = {{q8_, "", Family::original, -1, 0}};
+  const EvalReport report = compare(r).take();
+  ASSERT_EQ(report.rows.size(), 2u);  // and the noise floor, which is not timed
+  EXPECT_GT(report.rows[0].decode_tok_s, 0);
+  EXPECT_GT(report.rows[0].prefill_tok_s, 0);
+  EXPECT_GT(report.rows[0].resident_bytes, 0u);
+  EXPECT_EQ(report.rows[1].decode_tok_s, 0);
 }
 
 TEST_F(CompareTest, NamesTheMistakes) {
@@ -86,6 +94,19 @@ TEST_F(CompareTest, NamesTheMistakes) {
     EXPECT_TRUE(has(report, id)) << id;
   r.kv_types = {TensorType::Q8_0};
   EXPECT_TRUE(has(compare(r).take(), "kv-type"));
+}
+
+TEST_F(CompareTest, AnUnreachableContextIsNotShortened) {
+  CompareRequest r = request();
+  r.measure_speed = r.noise_floor = false;
+  const int64_t asked = parent_->config.context_length + 1;
+  r.budget = Budget{0, 0, asked};
+  const EvalReport report = compare(r).take();
+  EXPECT_EQ(report.n_ctx, asked);
+  EXPECT_EQ(report.recommendation->budget.n_ctx, asked);
+  EXPECT_TRUE(report.recommendation->fitting.empty());
+  EXPECT_TRUE(has(report, "context"));
+  EXPECT_TRUE(has(report, "near-chance"));  // untrained
 }
 
 TEST_F(CompareTest, RefusesNonsense) {

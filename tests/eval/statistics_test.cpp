@@ -220,12 +220,91 @@ TEST(Verdicts, FollowTheInterval) {
   EXPECT_EQ(word(0.001, 0.02).verdict, Verdict::better);
   const Judgement open = word(-0.03, 0.03);
   EXPECT_EQ(open.verdict, Verdict::not_enough_data);
-  // Half-width 3 points, wanted: sum of quantiles 1.96 + 0.84 times the error within 1 point.
-  EXPECT_NEAR(static_cast<double>(open.n_more_items), 500 * (std::pow(2.8016 * 3 / 1.96475, 2) - 1), 60);
+  // Half-width 3 points, wanted: 1.96 + 1.645 errors (both ends inside in 90 of 100) within 1 point.
+  EXPECT_NEAR(static_cast<double>(open.n_more_items), 500 * (std::pow(3.6048 * 3 / 1.96475, 2) - 1), 80);
   const Judgement few = word(0.02, 0.05, 8);
   EXPECT_EQ(few.verdict, Verdict::not_enough_data);
   EXPECT_GE(few.n_more_items, 12);
   EXPECT_EQ(to_string(Verdict::not_enough_data), "not enough data");
+}
+
+// How often two figures of n items, with means and deviations as given, end in a word.
+double share_settled(int64_t n, double mean_a, double sd_a, double mean_b, double sd_b, int n_runs) {
+  Random random(17);
+  const std::vector<double> ones(static_cast<size_t>(n), 1.0);
+  std::vector<double> a(ones), b(ones);
+  int settled = 0;
+  for (int run = 0; run < n_runs; ++run) {
+    for (double& v : a) v = mean_a + sd_a * random.normal();
+    for (double& v : b) v = mean_b + sd_b * random.normal();
+    const Difference family[] = {{ratio_normal(a, ones), 0.01}, {ratio_normal(b, ones), 0.01}};
+    const std::vector<Judgement> judged = judge(family);
+    settled += combine(judged[0], judged[1]).verdict != Verdict::not_enough_data;
+  }
+  return static_cast<double>(settled) / n_runs;
+}
+
+// What 100 such items would show, exactly.
+Difference seen(double mean, double sd) {
+  const double arm = -student_quantile(0.025, 99) * sd / 10;
+  return {{mean, mean - arm, mean + arm, 99}, 0.01};
+}
+
+TEST(Simulation, AsManyItemsAsSaidSettleTheWordOfTwoFigures) {
+  constexpr int kRuns = 300;
+  const double error = 4 * std::sqrt(0.8 * 0.2 / kRuns);
+  // A difference in the second alone: one call is enough, the first need not settle anything.
+  const Difference call[] = {seen(0, 0.4), seen(0.03, 0.15)};
+  std::vector<Judgement> judged = judge(call);
+  Word word = combine(judged[0], judged[1]);
+  ASSERT_EQ(word.verdict, Verdict::not_enough_data);
+  EXPECT_LT(word.n_more_items, judged[0].n_more_items / 10);
+  const int64_t n_call = 100 + word.n_more_items;
+  EXPECT_NEAR(share_settled(n_call, 0, 0.4, 0.03, 0.15, kRuns), 0.8, error);
+  // No difference at all: both must tie, and the wider one says when.
+  const Difference ties[] = {seen(0, 0.10), seen(0, 0.07)};
+  judged = judge(ties);
+  word = combine(judged[0], judged[1]);
+  ASSERT_EQ(word.verdict, Verdict::not_enough_data);
+  const int64_t n_tie = 100 + word.n_more_items;
+  EXPECT_GE(share_settled(n_tie, 0, 0.10, 0, 0.07, kRuns), 0.8 - error);
+  EXPECT_LE(share_settled(n_tie / 2, 0, 0.10, 0, 0.07, kRuns), 0.7);
+}
+
+TEST(Verdicts, OneFigureDecidesATieNeedsBoth) {
+  const auto judgement = [](Verdict verdict, int64_t n_to_call, int64_t n_to_tie) {
+    Judgement j;
+    j.verdict = verdict;
+    j.adjusted.degrees = 99;
+    j.n_to_call = n_to_call;
+    j.n_to_tie = n_to_tie;
+    return j;
+  };
+  const Judgement tie = judgement(Verdict::tie, kNever, 0), better = judgement(Verdict::better, 0, kNever);
+  const Judgement open = judgement(Verdict::not_enough_data, 400, 900);
+  EXPECT_EQ(combine(better, open).verdict, Verdict::better);
+  EXPECT_EQ(combine(open, better).verdict, Verdict::better);
+  EXPECT_EQ(combine(tie, tie).verdict, Verdict::tie);
+  EXPECT_EQ(combine(tie, open).n_more_items, 300);
+  EXPECT_EQ(combine(judgement(Verdict::not_enough_data, kNever, 200), open).n_more_items, 300);
+  EXPECT_EQ(combine(judgement(Verdict::not_enough_data, 5000, 700), judgement(Verdict::not_enough_data, 5000, 900))
+                .n_more_items,
+            800);
+  const Judgement silent = judgement(Verdict::not_enough_data, kNever, kNever);
+  EXPECT_EQ(combine(silent, tie).n_more_items, 0);  // no number of items
+}
+
+TEST(Accuracy, StaysWithinAHundredPoints) {
+  const Bootstrap bootstrap(2, 500, 8);
+  const Interval two = difference_of({{1, 0}, {0, 0}}, {1, 1}, bootstrap);
+  EXPECT_GE(two.low, -1);
+  EXPECT_LE(two.high, 1);
+  const Bootstrap alone(1, 50, 8);
+  const std::vector<double> one{1};
+  const Interval single = accuracy_difference({{1}, {0}}, one, alone.ratio(one, one));
+  EXPECT_EQ(single.low, -1);
+  EXPECT_EQ(single.high, 1);
+  EXPECT_EQ(accuracy_share(one, one, alone.ratio(one, one)).low, 0);
 }
 
 TEST(Verdicts, HolmWeighsTheWholeFamily) {
