@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/stats.h"
 
@@ -15,10 +16,17 @@ double sum_of(std::span<const double> values) {
   return sum;
 }
 
-Spread perplexity_of(const ModelScores& scores, double n) {
-  const std::vector<double> nll(scores.token_nll.begin(), scores.token_nll.end());
-  const double value = std::exp(sum_of(scores.nll) / n);
-  return {value, value * standard_error(nll)};
+// One standard error of a mean over tokens from the chunks' sums; all chunks have as many tokens.
+double clustered_error(std::span<const double> sums, std::span<const double> n_tokens) {
+  if (sums.size() < 2) return std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> means(sums.begin(), sums.end());
+  for (size_t i = 0; i < means.size(); ++i) means[i] /= n_tokens[i];
+  return standard_error(means);
+}
+
+Spread perplexity_of(const ModelScores& model, const LockstepScores& scores) {
+  const double value = std::exp(sum_of(model.nll) / sum_of(scores.n_tokens));
+  return {value, value * clustered_error(model.nll, scores.n_tokens)};
 }
 
 }  // namespace
@@ -52,23 +60,19 @@ DivergenceSummary summarize_divergence(const LockstepScores& scores, const Refer
   const double n = sum_of(scores.n_tokens);
   const std::vector<double> kld(p.token_kld.begin(), p.token_kld.end());
   DivergenceSummary summary;
-  summary.kld = {sum_of(p.kld) / n, standard_error(kld)};
+  const auto error = [&](std::span<const double> sums) { return clustered_error(sums, scores.n_tokens); };
+  summary.kld = {sum_of(p.kld) / n, error(p.kld)};
   summary.kld_median = median(kld);
   summary.kld_p99 = percentile(kld, 0.99);
   summary.kld_p999 = percentile(kld, 0.999);
   summary.kld_max = kld.empty() ? 0 : *std::max_element(kld.begin(), kld.end());
-  const double top1 = sum_of(p.same_top) / n;
-  summary.top1 = {top1, n > 1 ? std::sqrt(top1 * (1 - top1) / (n - 1)) : 0};
-  std::vector<double> squares, differences;  // per token
-  for (size_t t = 0; t < kld.size(); ++t) {
-    const double delta = std::exp(-model.token_nll[t]) - std::exp(-reference.token_nll[t]);
-    squares.push_back(delta * delta);
-    differences.push_back(static_cast<double>(model.token_nll[t]) - reference.token_nll[t]);
-  }
+  summary.top1 = {sum_of(p.same_top) / n, error(p.same_top)};
   const double rms = std::sqrt(sum_of(p.squared_delta_p) / n);
-  summary.rms_dp = {rms, rms > 0 ? 0.5 / rms * standard_error(squares) : 0};
+  summary.rms_dp = {rms, rms > 0 ? 0.5 / rms * error(p.squared_delta_p) : 0};
   // The error of a mean of paired differences: the same as combining both errors with their covariance.
-  summary.log_ratio = {(sum_of(model.nll) - sum_of(reference.nll)) / n, standard_error(differences)};
+  std::vector<double> differences(model.nll);
+  for (size_t i = 0; i < differences.size(); ++i) differences[i] -= reference.nll[i];
+  summary.log_ratio = {sum_of(differences) / n, error(differences)};
   return summary;
 }
 
@@ -90,10 +94,9 @@ Result<PerplexityReport> perplexity(std::shared_ptr<const Model> model,
   PerplexityReport report;
   report.n_chunks = scores.n_items();
   report.n_tokens = suite.n_scored_tokens();
-  const double n = static_cast<double>(report.n_tokens);
-  report.perplexity = perplexity_of(scores.models[0], n);
+  report.perplexity = perplexity_of(scores.models[0], scores);
   if (reference) {
-    report.reference_perplexity = perplexity_of(scores.models[1], n);
+    report.reference_perplexity = perplexity_of(scores.models[1], scores);
     report.divergence = summarize_divergence(scores, request.pairs[0], 0);
   }
   return report;

@@ -20,7 +20,9 @@ struct PerplexityOptions {
 };
 
 struct Spread {
-  double value = 0, error = 0;  // error: one standard error over tokens, as llama.cpp prints it
+  // error: one standard error. Tokens of a chunk are not independent witnesses (they share a text), so it is that of
+  // the chunks' means, which is larger than one over tokens; NaN of a single chunk, which shows no spread.
+  double value = 0, error = 0;
 };
 
 struct DivergenceSummary {

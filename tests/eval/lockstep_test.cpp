@@ -201,5 +201,34 @@ TEST_F(LockstepTest, PerplexityByChunks) {
   EXPECT_FALSE(perplexity(q4_, nullptr, std::span(text).first(60), {.n_ctx = 32}).has_value());
 }
 
+TEST(Perplexity, ChunksAreTheWitnesses) {
+  // Four chunks of three tokens, all tokens of a chunk alike: as much evidence as four tokens, not twelve.
+  LockstepScores scores;
+  scores.n_tokens.assign(4, 3.0);
+  scores.models.resize(2);
+  PairScores pair;
+  const double kld[] = {0.1, 0.2, 0.4, 0.5};
+  for (size_t i = 0; i < 4; ++i) {
+    pair.kld.push_back(3 * kld[i]);
+    pair.same_top.push_back(i < 2 ? 3 : 0);
+    pair.squared_delta_p.push_back(3 * 0.01 * kld[i]);
+    scores.models[0].nll.push_back(3 * (2 + kld[i]));
+    scores.models[1].nll.push_back(3 * 2.0);
+    for (int t = 0; t < 3; ++t) {
+      pair.token_kld.push_back(static_cast<float>(kld[i]));
+      scores.models[0].token_nll.push_back(static_cast<float>(2 + kld[i]));
+      scores.models[1].token_nll.push_back(2.0f);
+    }
+  }
+  scores.pairs = {pair};
+  const double error = std::sqrt((0.04 + 0.01 + 0.01 + 0.04) / 3 / 4);
+  const DivergenceSummary summary = summarize_divergence(scores, {0, 1}, 0);
+  EXPECT_NEAR(summary.kld.value, 0.3, 1e-12);
+  EXPECT_NEAR(summary.kld.error, error, 1e-12);
+  EXPECT_NEAR(summary.log_ratio.error, error, 1e-12);
+  EXPECT_NEAR(summary.top1.error, std::sqrt(4 * 0.25 / 3 / 4), 1e-12);
+  EXPECT_NEAR(summary.rms_dp.error, 0.5 / summary.rms_dp.value * 0.01 * error, 1e-12);
+}
+
 }  // namespace
 }  // namespace carat
