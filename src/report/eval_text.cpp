@@ -15,9 +15,8 @@ namespace {
 using Table = Comparison::Table;
 using Cell = TextTable::Cell;
 
-std::string_view colour_of(const Comparison* c) {
-  if (c == nullptr) return "";
-  switch (c->verdict) {
+std::string_view colour_of(Verdict verdict) {
+  switch (verdict) {
     case Verdict::better:
       return "32";
     case Verdict::worse:
@@ -58,9 +57,9 @@ class Writer {
   }
   bool has_answers() const { return report_.n_answers > 0; }
 
-  void title(std::string_view text) { out_ += fmt::format("\n{}\n\n", style_.paint(text, "1")); }
-  void paragraph(const std::string& text) { out_ += "  " + wrap("• " + text, width_ - 2, 4) + "\n"; }
-  void note(const std::string& text) { out_ += "  " + wrap(text, width_ - 2, 2) + "\n"; }
+  void title(std::string_view text) { out_ += fmt::format("\n{}\n\n", style_.paint(printable(text), "1")); }
+  void paragraph(const std::string& text) { out_ += "  " + wrap("• " + printable(text), width_ - 2, 4) + "\n"; }
+  void note(const std::string& text) { out_ += "  " + wrap(printable(text), width_ - 2, 2) + "\n"; }
 
   // A row's comparison in a table whose reference is fixed by the table's rules.
   const Comparison* of(Table table, int r) const {
@@ -69,7 +68,15 @@ class Writer {
     return nullptr;
   }
 
-  Cell verdict_cell(const Comparison* c) const { return {verdict_word(c), colour_of(c)}; }
+  Cell verdict_cell(const Comparison* c) const {
+    return {verdict_word(c), c == nullptr ? "" : colour_of(c->verdict)};
+  }
+  // With what would settle it, for tables that have no column for that.
+  Cell open_verdict_cell(const Comparison* c) const {
+    Cell cell = verdict_cell(c);
+    if (c != nullptr && c->n_more_items > 0) cell.text += ", " + more_items(c->n_more_items);
+    return cell;
+  }
 
   std::string speed(const ReportRow& r) const {
     return r.decode_tok_s > 0 ? fmt::format("{:.0f}", r.decode_tok_s) : "-";
@@ -96,10 +103,10 @@ class Writer {
                               format_bytes(file.memory_bytes), speed(file)};
       if (has_answers()) cells.push_back(plus_minus(file.accuracy));
       cells.push_back(nats(has_answers() ? file.answer_nll.estimate : file.nll.estimate));
-      cells.push_back(is_reference(r) ? Cell("reference") : verdict_cell(of(Table::truth, r)));
+      cells.push_back(is_reference(r) ? Cell("reference") : open_verdict_cell(of(Table::truth, r)));
       const Comparison* twin = of(Table::noise, r);
       cells.push_back(twin != nullptr ? Cell("engine: " + verdict_word(twin))
-                                      : verdict_cell(of(Table::own_parent, r)));
+                                      : open_verdict_cell(of(Table::own_parent, r)));
       table.add_row(std::move(cells));
     }
     out_ += table.render(style_);
@@ -113,10 +120,10 @@ class Writer {
   void sentences() {
     title("In plain words");
     if (report_.recommendation) paragraph(report_.recommendation->sentence);
-    for (const Table table : {Table::headline, Table::parents}) {
-      int n = 0;
-      for (const Comparison& c : report_.comparisons)
-        if (c.table == table && is_first_kv(c.row) && ++n <= 12) paragraph(c.sentence);
+    for (const Table table : {leading_table(report_), Table::parents}) {
+      const PlainList list = plain_list(report_, table, 12);
+      for (const Comparison* c : list.shown) paragraph(c->sentence);
+      if (list.n_left_out > 0) paragraph(left_out(list.n_left_out));
     }
     for (const Recovery& r : report_.recoveries)
       if (is_first_kv(r.qat) && r.metric == (has_answers() ? "answer_nll" : "nll"))
@@ -134,7 +141,7 @@ class Writer {
       if (c.table == Table::headline)
         table.add_row({label(report_, c.row), label(report_, c.reference), verdict_cell(&c),
                        signed_points(c.accuracy), fmt::format("{}/{}", c.flips.won, c.flips.lost),
-                       signed_nats(c.answer_nll), more_items(c)});
+                       signed_nats(c.answer_nll), more_items(c.n_more_items)});
     if (table.empty()) return;
     title("QAT or a quantized original? (yardstick C: the same questions, right answers)");
     out_ += table.render(style_);
@@ -173,17 +180,14 @@ class Writer {
       const Comparison* c = of(Table::own_parent, r);
       if (!file.divergence || c == nullptr) continue;
       const Divergence& d = *file.divergence;
-      std::string wins;
-      if (d.wins_over >= 0)
-        wins = fmt::format("{} on {} of {} prompts", label(report_, d.wins_over), format_count(d.wins),
-                           format_count(d.n_prompts));
       table.add_row({label(report_, r), fmt::format("{:.2f}", file.bits_per_weight),
                      nats(d.kld_mean.estimate), nats(d.kld_median), nats(d.kld_p99), nats(d.kld_p999),
                      percent(d.top1.estimate, 2), percent(d.rms_dp, 2),
-                     fmt::format("{:+.4f}", c->nll.estimate), wins});
+                     signed_number(c->nll.estimate, 4), wins_words(report_, d)});
     }
     if (table.empty()) return;
-    title("What quantization cost (yardstick B: each file against its own parent)");
+    title(fmt::format("What quantization cost (yardstick B: each file against its own parent with {} cache)",
+                      type_name(report_.rows.front().kv)));
     out_ += table.render(style_);
   }
 
@@ -204,6 +208,24 @@ class Writer {
     if (table.empty()) return;
     title("What the KV cache's type costs (each file against itself)");
     out_ += table.render(style_);
+    cache_effects();
+  }
+
+  void cache_effects() {
+    if (report_.cache_effects.empty()) return;
+    TextTable table;
+    for (const char* name : {"QAT file", "beside", "KV cache", "does QAT suffer less?"})
+      table.add_column(name, Align::left);
+    for (const char* name : {"points of right answers", has_answers() ? "answer NLL" : "NLL", "to settle it"})
+      table.add_column(name, Align::right);
+    for (const CacheEffect& e : report_.cache_effects)
+      table.add_row({row(e.qat).name, row(e.original).name,
+                     fmt::format("{} for {}", type_name(row(e.qat).kv), type_name(row(e.qat_base).kv)),
+                     Cell(std::string(to_string(e.verdict)), colour_of(e.verdict)), signed_points(e.accuracy),
+                     signed_nats(e.nll), more_items(e.n_more_items)});
+    title("Does QAT suffer less from a quantized cache than the original? (difference of the two differences)");
+    out_ += table.render(style_) + "\n";
+    for (const CacheEffect& e : report_.cache_effects) paragraph(e.sentence);
   }
 
   void categories() {
@@ -219,15 +241,18 @@ class Writer {
       for (size_t i = 0; i < names.size(); ++i) {
         const Verdict v = c == nullptr ? Verdict::tie : c->categories[i].judgement.verdict;
         const char* mark = v == Verdict::worse ? "▼" : v == Verdict::better ? "▲" : " ";
-        cells.push_back({fmt::format("{:.1f}{}", 100 * row(r).categories[i].accuracy.estimate, mark),
+        cells.push_back({percent_cell(row(r).categories[i].accuracy.estimate) + mark,
                          v == Verdict::worse    ? "31"
                          : v == Verdict::better ? "32"
                                                 : ""});
       }
       table.add_row(std::move(cells));
     }
-    title("By category (▲▼: better or worse than the reference, Holm-adjusted)");
+    title("By category (▲▼: better or worse than the reference, Holm-adjusted over the whole table)");
     out_ += table.render(style_);
+  }
+  static std::string percent_cell(double share) {
+    return std::isfinite(share) ? fmt::format("{:.1f}", 100 * share) : "-";
   }
 
   void warnings() {
@@ -254,20 +279,28 @@ std::string render_text(const EvalReport& report, const Style& style, int width)
   return Writer(report, style, width).write();
 }
 
+namespace {
+
+// "12.5000 ± 0.2500"; "12.5000 ± -" where a single chunk shows no spread.
+std::string spread_words(const Spread& spread, int digits, double scale = 1) {
+  const std::string error =
+      std::isfinite(spread.error) ? fmt::format("{:.{}f}", scale * spread.error, digits) : "-";
+  return fmt::format("{:.{}f} ± {}", scale * spread.value, digits, error);
+}
+
+}  // namespace
+
 std::string render_text(const PerplexityReport& report) {
-  std::string out =
-      fmt::format("{} chunks, {} scored tokens\nperplexity        {:.4f} ± {:.4f}\n", report.n_chunks,
-                  report.n_tokens, report.perplexity.value, report.perplexity.error);
+  std::string out = fmt::format("{} chunks, {} scored tokens\nperplexity        {}\n", report.n_chunks,
+                                report.n_tokens, spread_words(report.perplexity, 4));
   if (!report.divergence) return out;
   const DivergenceSummary& d = *report.divergence;
-  out += fmt::format("of the reference  {:.4f} ± {:.4f}\n", report.reference_perplexity->value,
-                     report.reference_perplexity->error);
-  out += fmt::format("ln(ratio)         {:.6f} ± {:.6f}\n", d.log_ratio.value, d.log_ratio.error);
-  out += fmt::format(
-      "KL divergence     {:.6f} ± {:.6f}  (median {:.6f}, 99 % {:.6f}, 99.9 % {:.6f}, max {:.6f})\n",
-      d.kld.value, d.kld.error, d.kld_median, d.kld_p99, d.kld_p999, d.kld_max);
-  out += fmt::format("RMS Δp            {:.3f} ± {:.3f} %\n", 100 * d.rms_dp.value, 100 * d.rms_dp.error);
-  out += fmt::format("same top          {:.3f} ± {:.3f} %\n", 100 * d.top1.value, 100 * d.top1.error);
+  out += fmt::format("of the reference  {}\n", spread_words(*report.reference_perplexity, 4));
+  out += fmt::format("ln(ratio)         {}\n", spread_words(d.log_ratio, 6));
+  out += fmt::format("KL divergence     {}  (median {:.6f}, 99 % {:.6f}, 99.9 % {:.6f}, max {:.6f})\n",
+                     spread_words(d.kld, 6), d.kld_median, d.kld_p99, d.kld_p999, d.kld_max);
+  out += fmt::format("RMS Δp            {} %\n", spread_words(d.rms_dp, 3, 100));
+  out += fmt::format("same top          {} %\n", spread_words(d.top1, 3, 100));
   return out;
 }
 

@@ -47,12 +47,13 @@ class Pareto {
         svg_(width_, height_, figure_class(width), "Quality against memory, one point per file") {}
 
   std::string draw() {
-    if (report_.pareto.empty()) return "";
     set_scales();
+    if (!(y_low_ < y_high_)) return "";  // nothing that could be drawn
     axes();
     place_marks();
     front();
-    for (const Mark& m : marks_) svg_.line(m.x, m.y_low, m.x, m.y_high, error_class(m));
+    for (const Mark& m : marks_)
+      if (m.y_low > m.y_high) svg_.line(m.x, m.y_low, m.x, m.y_high, error_class(m));
     for (const Mark& m : marks_) draw_mark(m);
     labels();
     return svg_.finish();
@@ -81,11 +82,13 @@ class Pareto {
     for (const ParetoPoint& p : report_.pareto) {
       const double bytes = static_cast<double>(row(p.row).memory_bytes);
       const Interval q = quality_of(p.row);
+      if (!std::isfinite(q.estimate)) continue;
       x_low_ = std::min(x_low_, bytes);
       x_high_ = std::max(x_high_, bytes);
-      y_low_ = std::min(y_low_, q.low);
-      y_high_ = std::max(y_high_, q.high);
+      y_low_ = std::min(y_low_, std::isfinite(q.low) ? q.low : q.estimate);
+      y_high_ = std::max(y_high_, std::isfinite(q.high) ? q.high : q.estimate);
     }
+    if (!std::isfinite(y_low_)) return;
     x_low_ *= is_narrow_ ? 0.72 : 0.88;
     x_high_ *= is_narrow_ ? 1.35 : 1.16;
     const double pad = 0.06 * std::max(y_high_ - y_low_, 1e-6);
@@ -120,8 +123,10 @@ class Pareto {
   void place_marks() {
     for (const ParetoPoint& p : report_.pareto) {
       const Interval q = quality_of(p.row);
+      if (!std::isfinite(q.estimate)) continue;
+      const bool has_bar = std::isfinite(q.low) && std::isfinite(q.high);
       marks_.push_back({p.row, p.on_front, x_of(static_cast<double>(row(p.row).memory_bytes)),
-                        y_of(q.estimate), y_of(q.low), y_of(q.high)});
+                        y_of(q.estimate), y_of(has_bar ? q.low : q.estimate), y_of(has_bar ? q.high : q.estimate)});
     }
     std::stable_sort(marks_.begin(), marks_.end(), [](const Mark& a, const Mark& b) { return a.x < b.x; });
     for (size_t begin = 0; begin < marks_.size();) {
@@ -213,8 +218,11 @@ std::string bar_figure(const std::vector<BarRow>& rows, const std::string& axis,
   for (const BarRow& row : rows) {
     label_width = std::max(label_width, text_width(row.label, kFont));
     words_width = std::max(words_width, text_width(row.words, kFont));
-    low = std::min({low, row.value.low, row.value.estimate});
-    high = std::max({high, row.value.high, row.value.estimate});
+    for (const double value : {row.value.low, row.value.estimate, row.value.high})
+      if (std::isfinite(value)) {
+        low = std::min(low, value);
+        high = std::max(high, value);
+      }
   }
   if (!(high > low)) high = low + 1e-6;
   const double total = figure_width(width), step = is_narrow ? 38 : 24;
@@ -235,13 +243,15 @@ std::string bar_figure(const std::vector<BarRow>& rows, const std::string& axis,
       svg.text(left, y - 5, row.label, "label");
     else
       svg.text(left - 8, y + 12, row.label, "label", Anchor::end);
+    svg.text(total - 6, y + 12, row.words, "value", Anchor::end);
+    if (!std::isfinite(row.value.estimate)) continue;
     const double from = x_of(std::min(0.0, row.value.estimate)), to = x_of(std::max(0.0, row.value.estimate));
     svg.rect({from, y, to, y + bar}, fmt::format("bar {}", family_class(row.family)));
     const double middle = y + bar / 2;
+    if (!std::isfinite(row.value.low) || !std::isfinite(row.value.high)) continue;
     svg.line(x_of(row.value.low), middle, x_of(row.value.high), middle, "interval");
     for (const double end : {row.value.low, row.value.high})
       svg.line(x_of(end), middle - 4, x_of(end), middle + 4, "interval");
-    svg.text(total - 6, y + 12, row.words, "value", Anchor::end);
   }
   return svg.finish();
 }

@@ -32,9 +32,14 @@ std::string_view css_class(Verdict verdict) {
   return "";
 }
 
-std::string chip(const Comparison* c) {
-  if (c == nullptr) return "–";
-  return fmt::format("<span class=\"chip {}\">{}</span>", css_class(c->verdict), to_string(c->verdict));
+std::string chip(Verdict verdict) {
+  return fmt::format("<span class=\"chip {}\">{}</span>", css_class(verdict), to_string(verdict));
+}
+std::string chip(const Comparison* c) { return c == nullptr ? "–" : chip(c->verdict); }
+// With what would settle it, for tables that have no column for that.
+std::string open_chip(const Comparison* c) {
+  return c == nullptr || c->n_more_items == 0 ? chip(c)
+                                              : fmt::format("{} {}", chip(c), more_items(c->n_more_items));
 }
 
 std::string_view family_class(Family family) {
@@ -125,13 +130,10 @@ class Page {
     if (report_.recommendation)
       put("<p class=\"lead\">{}</p>\n", escape_html(report_.recommendation->sentence));
     out_ += "<ul class=\"plain\">\n";
-    const auto item = [&](const Comparison& c) {
-      put("<li>{} {}</li>\n", chip(&c), escape_html(c.sentence));
-    };
-    for (const Table table : {Table::headline, Table::parents, Table::noise}) {
-      int n = 0;
-      for (const Comparison& c : report_.comparisons)
-        if (c.table == table && is_first_kv(c.row) && ++n <= 8) item(c);
+    for (const Table table : {leading_table(report_), Table::parents, Table::noise}) {
+      const PlainList list = plain_list(report_, table, 8);
+      for (const Comparison* c : list.shown) put("<li>{} {}</li>\n", chip(c), escape_html(c->sentence));
+      if (list.n_left_out > 0) put("<li>{}</li>\n", left_out(list.n_left_out));
     }
     for (const Recovery& r : report_.recoveries)
       if (is_first_kv(r.qat) && r.metric == (has_answers() ? "answer_nll" : "nll"))
@@ -152,10 +154,10 @@ class Page {
       const ReportRow& file = row(r);
       put("<tr{}>{}<td class=\"left\">{}</td>", r > 0 && row(r - 1).kv != file.kv ? " class=\"break\"" : "",
           name_cell(r), escape_html(file.types));
-      put("<td class=\"left\">{}</td>", is_reference(r) ? "reference" : chip(of(Table::truth, r)));
+      put("<td class=\"left\">{}</td>", is_reference(r) ? "reference" : open_chip(of(Table::truth, r)));
       const Comparison* noise = of(Table::noise, r);
       put("<td class=\"left\">{}</td>",
-          noise != nullptr ? "engine: " + chip(noise) : chip(of(Table::own_parent, r)));
+          noise != nullptr ? "engine: " + chip(noise) : open_chip(of(Table::own_parent, r)));
       put("<td>{}</td><td>{}</td><td>{}</td>", plus_minus(file.accuracy), nats(file.answer_nll.estimate),
           nats(file.nll.estimate));
       put("<td>{}</td><td>{}</td></tr>\n", format_bytes(file.memory_bytes), speed(file.decode_tok_s));
@@ -180,7 +182,9 @@ class Page {
 
   void pareto() {
     heading("Quality against memory",
-            "Nothing below the dashed line is worth its memory, unless it is faster.");
+            "Large points: no other file, neither larger nor slower, is better by verdict, or ties and is smaller or "
+            "faster. The dashed line joins the highest of them; a large point below it is faster, or too few items "
+            "tell it from those above.");
     put("<figure>\n{}{}", pareto_figure(report_, FigureWidth::wide),
         pareto_figure(report_, FigureWidth::narrow));
     legend();
@@ -203,9 +207,9 @@ class Page {
       answers.push_back({label(report_, c.row),
                          row(c.row).family,
                          {-100 * a.estimate, -100 * a.high, -100 * a.low, 0},
-                         fmt::format("{:+.2f}", a.estimate == 0 ? 0 : -100 * a.estimate)});
+                         signed_number(a.estimate == 0 ? 0 : -100 * a.estimate, 2)});
       const Interval& n = has_answers() ? c.answer_nll : c.nll;
-      nll.push_back({label(report_, c.row), row(c.row).family, n, fmt::format("{:+.4f}", n.estimate)});
+      nll.push_back({label(report_, c.row), row(c.row).family, n, signed_number(n.estimate, 4)});
     }
     if (nll.empty()) return;
     heading("The damage, by format", fmt::format("Differences to {}: to the right is worse.",
@@ -228,7 +232,7 @@ class Page {
       const double per_100 = 100.0 * static_cast<double>(c.flips.won + c.flips.lost) /
                              static_cast<double>(std::max<int64_t>(1, c.n_answers));
       put("<td>{:.1f}</td><td>{}</td><td>{:.2g}</td><td>{}</td></tr>\n", per_100, signed_nats(c.answer_nll),
-          c.flips.p, more_items(c));
+          c.flips.p, more_items(c.n_more_items));
     }
     close_table();
   }
@@ -242,6 +246,7 @@ class Page {
     open_table({"<file", "<measured in", "seed", "against the control", "against the parent alone"});
     const auto share = [](const std::optional<Interval>& i, bool is_defined) {
       if (!i || !is_defined) return std::string("–");
+      if (!std::isfinite(i->low) || !std::isfinite(i->high)) return percent(i->estimate, 0);
       return fmt::format("{:.0f} % ({:.0f} to {:.0f})", 100 * i->estimate, 100 * i->low, 100 * i->high);
     };
     for (const Recovery& r : report_.recoveries)
@@ -272,9 +277,9 @@ class Page {
   void own_parents() {
     if (!any(Table::own_parent)) return;
     heading("What quantization cost",
-            "Each file against its own parent with a 16-bit KV cache. KL divergence in nat; it measures "
-            "likeness to the "
-            "parent, not quality, and does not rank files of different parents.");
+            fmt::format("Each file against its own parent with {} KV cache. KL divergence in nat; it measures likeness "
+                        "to the parent, not quality, and does not rank files of different parents.",
+                        type_name(report_.rows.front().kv)));
     open_table({"<file", "<parent", "bits/weight", "mean KLD", "median", "99 %", "99.9 %", "same top",
                 "on answers", "RMS Δp", "NLL", "<nearer to the parent than"});
     for (int r = 0; r < n_rows(); ++r) {
@@ -287,10 +292,7 @@ class Page {
           nats(d.kld_mean.estimate), nats(d.kld_median), nats(d.kld_p99), nats(d.kld_p999),
           percent(d.top1.estimate, 2), percent(d.answer_top1.estimate, 2), percent(d.rms_dp, 2),
           signed_nats(c->nll));
-      put("<td class=\"left\">{}</td></tr>\n",
-          d.wins_over < 0 ? ""
-                          : fmt::format("{} on {} of {} prompts", escape_html(label(report_, d.wins_over)),
-                                        format_count(d.wins), format_count(d.n_prompts)));
+      put("<td class=\"left\">{}</td></tr>\n", escape_html(wins_words(report_, d)));
     }
     close_table();
   }
@@ -309,6 +311,25 @@ class Page {
           percent(c.divergence->top1.estimate, 2));
     }
     close_table();
+    cache_effects();
+  }
+
+  void cache_effects() {
+    if (report_.cache_effects.empty()) return;
+    heading("Does QAT suffer less from a quantized cache?",
+            "The cost of the cache to the QAT file minus its cost to the original, item by item: answers that QAT "
+            "keeps and NLL that it is spared count as better.");
+    open_table({"<QAT file", "<beside", "<KV cache", "<verdict", "points of right answers",
+                has_answers() ? "answer NLL" : "NLL", "to settle it"});
+    for (const CacheEffect& e : report_.cache_effects)
+      put("<tr>{}<td class=\"left\">{}</td><td class=\"left\">{} for {}</td><td class=\"left\">{}</td><td>{}</td>"
+          "<td>{}</td><td>{}</td></tr>\n",
+          name_cell(e.qat), escape_html(row(e.original).name), type_name(row(e.qat).kv), type_name(row(e.qat_base).kv),
+          chip(e.verdict), signed_points(e.accuracy), signed_nats(e.nll), more_items(e.n_more_items));
+    close_table();
+    out_ += "<div class=\"card\"><ul class=\"plain\">\n";
+    for (const CacheEffect& e : report_.cache_effects) put("<li>{} {}</li>\n", chip(e.verdict), escape_html(e.sentence));
+    out_ += "</ul></div>\n";
   }
 
   void categories() {
@@ -316,7 +337,7 @@ class Page {
     if (names.empty()) return;
     heading("By category",
             "Right answers in per cent; coloured where better or worse than the reference after Holm’s "
-            "adjustment over the categories.");
+            "adjustment over the whole table.");
     out_ += "<div class=\"scroll\"><table>\n<thead><tr><th class=\"left\">file</th>";
     for (const CategoryScore& c : names) put("<th>{}</th>", escape_html(c.category));
     out_ += "</tr></thead>\n<tbody>\n";
@@ -325,7 +346,7 @@ class Page {
       put("<tr>{}", name_cell(r));
       const Comparison* c = of(Table::truth, r);
       for (size_t i = 0; i < names.size(); ++i) {
-        const double value = 100 * row(r).categories[i].accuracy.estimate;
+        const double share = row(r).categories[i].accuracy.estimate, value = std::isfinite(share) ? 100 * share : 0;
         std::string_view colour = "";
         if (c != nullptr) colour = css_class(c->categories[i].judgement.verdict);
         put("<td><span class=\"cell {}\"><b>{:.1f}</b><i "

@@ -59,6 +59,7 @@ Json row_json(const EvalReport& report, int index) {
   j["main_type"] = std::string(type_name(row.main_type));
   j["bytes"] = row.bytes;
   j["bits_per_weight"] = number(row.bits_per_weight);
+  j["context_length"] = row.context_length > 0 ? Json(row.context_length) : Json(nullptr);
   j["memory_bytes"] = row.memory_bytes;
   j["resident_bytes"] = row.resident_bytes > 0 ? Json(row.resident_bytes) : Json(nullptr);
   j["fingerprint"] = row.fingerprint;
@@ -73,6 +74,7 @@ Json row_json(const EvalReport& report, int index) {
     const Divergence& d = *row.divergence;
     j["wins"] = d.wins_over >= 0 ? Json(d.wins) : Json(nullptr);
     j["wins_of"] = d.n_prompts;
+    j["wins_equal"] = d.n_equal;
     j["wins_over"] = d.wins_over >= 0 ? Json(d.wins_over) : Json(nullptr);
   }
   j["verdict"] = index == report.reference ? Json("reference") : word(of(report, Table::truth, index));
@@ -125,6 +127,8 @@ Json comparison_json(const Comparison& c) {
 
 Json recovery_json(const EvalReport& report, const Recovery& r) {
   Json j{{"row", r.qat}, {"seed", report.rows[static_cast<size_t>(r.qat)].seed}, {"metric", r.metric}};
+  j["control"] = r.control >= 0 ? Json(r.control) : Json(nullptr);
+  j["control_pairing"] = std::string(to_string(r.pairing));
   j["honest"] = nullptr;
   j["naive"] = nullptr;
   if (r.honest) put(j, "honest", *r.honest);
@@ -132,6 +136,20 @@ Json recovery_json(const EvalReport& report, const Recovery& r) {
   if (r.naive) put(j, "naive", *r.naive);
   j["naive_defined"] = r.naive_defined;
   j["sentence"] = sentence_of(report, r);
+  return j;
+}
+
+Json cache_effect_json(const CacheEffect& e) {
+  Json j{{"row", e.qat}, {"row_base", e.qat_base}, {"reference", e.original}, {"reference_base", e.original_base}};
+  j["verdict"] = std::string(to_string(e.verdict));
+  j["n_more_items"] = e.n_more_items;
+  put(j, "accuracy_difference", e.accuracy);
+  j["accuracy_verdict"] = std::string(to_string(e.accuracy_judgement.verdict));
+  j["accuracy_p_adjusted"] = number(e.accuracy_judgement.p_adjusted);
+  put(j, "nll_difference", e.nll);
+  j["nll_verdict"] = std::string(to_string(e.nll_judgement.verdict));
+  j["nll_p_adjusted"] = number(e.nll_judgement.p_adjusted);
+  j["sentence"] = e.sentence;
   return j;
 }
 
@@ -164,12 +182,15 @@ std::string to_json(const EvalReport& report) {
   j["n_ctx"] = report.n_ctx;
   j["margins"] = {{"accuracy", report.margins.accuracy}, {"nll", report.margins.nll}};
   j["reference"] = report.reference;
+  j["near_chance"] = report.near_chance;
   j["rows"] = Json::array();
   for (int r = 0; r < static_cast<int>(report.rows.size()); ++r) j["rows"].push_back(row_json(report, r));
   j["comparisons"] = Json::array();
   for (const Comparison& c : report.comparisons) j["comparisons"].push_back(comparison_json(c));
   j["recovery"] = Json::array();
   for (const Recovery& r : report.recoveries) j["recovery"].push_back(recovery_json(report, r));
+  j["kv_effects"] = Json::array();
+  for (const CacheEffect& e : report.cache_effects) j["kv_effects"].push_back(cache_effect_json(e));
   j["pareto"] = Json::array();
   for (const ParetoPoint& p : report.pareto)
     j["pareto"].push_back({{"row", p.row}, {"on_front", p.on_front}});
@@ -181,6 +202,7 @@ std::string to_json(const EvalReport& report) {
                            {"row", r->row >= 0 ? Json(r->row) : Json(nullptr)},
                            {"fitting", r->fitting},
                            {"tied", r->tied},
+                           {"enough_data", r->enough_data},
                            {"sentence", r->sentence}};
   j["warnings"] = Json::array();
   for (const Warning& w : report.warnings) j["warnings"].push_back({{"id", w.id}, {"message", w.message}});

@@ -66,15 +66,31 @@ int display_width(std::string_view text) {
   return width;
 }
 
+std::string printable(std::string_view text) {
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const size_t begin = at;
+    const uint32_t point = next_point(text, at);
+    const bool is_stray = at == begin + 1 && point >= 0x80;
+    const bool is_control = point < 0x20 || (point >= 0x7f && point < 0xa0);
+    if (is_stray || is_control)
+      out += fmt::format("\\x{:02x}", point);
+    else
+      out += text.substr(begin, at - begin);
+  }
+  return out;
+}
+
 std::string Style::paint(std::string_view text, std::string_view code) const {
   if (!colours || code.empty()) return std::string(text);
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
-void TextTable::add_column(std::string title, Align align) { columns_.push_back({std::move(title), align}); }
+void TextTable::add_column(std::string title, Align align) { columns_.push_back({printable(title), align}); }
 
 void TextTable::add_row(std::vector<Cell> cells) {
   CHECK(cells.size() == columns_.size());
+  for (Cell& cell : cells) cell.text = printable(cell.text);
   rows_.push_back(std::move(cells));
 }
 

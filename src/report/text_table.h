@@ -12,6 +12,10 @@ namespace carat {
 // byte.
 int display_width(std::string_view text);
 
+// Text from outside as a terminal may be given it: control characters (C0, DEL, C1) and bytes that are not UTF-8
+// as "\x1b", so that a name can neither move the cursor nor paint.
+std::string printable(std::string_view text);
+
 // Escape sequences, or nothing where output is not a terminal.
 struct Style {
   bool colours = false;
@@ -20,6 +24,7 @@ struct Style {
 
 enum class Align { left, right };
 
+// Titles and cells are made printable.
 class TextTable {
  public:
   struct Cell {

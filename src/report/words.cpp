@@ -3,11 +3,25 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "eval/sentences.h"
 
 namespace carat {
+
+namespace {
+
+// " (82.9–84.5)", each end in `format`; " (-)" where an end is infinite.
+template <class Format>
+std::string in_brackets(const Interval& i, double scale, std::string_view to, const Format& format) {
+  if (!std::isfinite(i.low) || !std::isfinite(i.high)) return " (-)";
+  return fmt::format(" ({}{}{})", format(scale * i.low), to, format(scale * i.high));
+}
+
+std::string one_digit(double value) { return fmt::format("{:.1f}", value); }
+
+}  // namespace
 
 std::string percent(double share, int digits) {
   return std::isfinite(share) ? fmt::format("{:.{}f} %", 100 * share, digits) : "-";
@@ -15,22 +29,34 @@ std::string percent(double share, int digits) {
 
 std::string percent_interval(const Interval& share) {
   if (!std::isfinite(share.estimate)) return "-";
-  return fmt::format("{:.1f} ({:.1f}–{:.1f}) %", 100 * share.estimate, 100 * share.low, 100 * share.high);
+  return fmt::format("{:.1f}{} %", 100 * share.estimate, in_brackets(share, 100, "–", one_digit));
 }
 
 std::string signed_points(const Interval& share) {
   if (!std::isfinite(share.estimate)) return "-";
-  return fmt::format("{:+.2f} ({:+.2f} to {:+.2f})", 100 * share.estimate, 100 * share.low, 100 * share.high);
+  const auto format = [](double v) { return fmt::format("{:+.2f}", v); };
+  return format(100 * share.estimate) + in_brackets(share, 100, " to ", format);
+}
+
+std::string signed_number(double value, int digits) {
+  return std::isfinite(value) ? fmt::format("{:+.{}f}", value, digits) : "-";
 }
 
 std::string signed_nats(const Interval& value) {
   if (!std::isfinite(value.estimate)) return "-";
-  return fmt::format("{:+.4f} ({:+.4f} to {:+.4f})", value.estimate, value.low, value.high);
+  const auto format = [](double v) { return fmt::format("{:+.4f}", v); };
+  return format(value.estimate) + in_brackets(value, 1, " to ", format);
 }
 
 std::string plus_minus(const Interval& share) {
+  constexpr double kStep = 0.1;  // of what is printed
   if (!std::isfinite(share.estimate)) return "-";
-  return fmt::format("{:.1f} ± {:.1f}", 100 * share.estimate, 50 * (share.high - share.low));
+  if (!std::isfinite(share.low) || !std::isfinite(share.high))
+    return fmt::format("{:.1f} ± -", 100 * share.estimate);
+  const double below = 100 * (share.estimate - share.low), above = 100 * (share.high - share.estimate);
+  if (std::fabs(above - below) > kStep)
+    return fmt::format("{:.1f}{}", 100 * share.estimate, in_brackets(share, 100, "–", one_digit));
+  return fmt::format("{:.1f} ± {:.1f}", 100 * share.estimate, (below + above) / 2);
 }
 
 std::string nats(double value) {
@@ -43,8 +69,37 @@ std::string verdict_word(const Comparison* comparison) {
   return comparison == nullptr ? "-" : std::string(to_string(comparison->verdict));
 }
 
-std::string more_items(const Comparison& comparison) {
-  return comparison.n_more_items > 0 ? fmt::format("+{} items", format_count(comparison.n_more_items)) : "";
+std::string more_items(int64_t n_more_items) {
+  return n_more_items > 0 ? fmt::format("+{} items", format_count(n_more_items)) : "";
+}
+
+std::string wins_words(const EvalReport& report, const Divergence& d) {
+  if (d.wins_over < 0) return "";
+  std::string words = fmt::format("{} on {} of {} prompts", label(report, d.wins_over), format_count(d.wins),
+                                  format_count(d.n_prompts));
+  if (d.n_equal > 0) words += fmt::format(" ({} equal)", format_count(d.n_equal));
+  return words;
+}
+
+PlainList plain_list(const EvalReport& report, Comparison::Table table, size_t n_shown) {
+  PlainList list;
+  for (const Comparison& c : report.comparisons) {
+    if (c.table != table || report.rows[static_cast<size_t>(c.row)].kv != report.rows.front().kv) continue;
+    if (list.shown.size() < n_shown)
+      list.shown.push_back(&c);
+    else
+      ++list.n_left_out;
+  }
+  return list;
+}
+
+std::string left_out(int64_t n) { return fmt::format("And {} more in the tables.", format_count(n)); }
+
+Comparison::Table leading_table(const EvalReport& report) {
+  const auto is_headline = [](const Comparison& c) { return c.table == Comparison::Table::headline; };
+  return std::any_of(report.comparisons.begin(), report.comparisons.end(), is_headline)
+             ? Comparison::Table::headline
+             : Comparison::Table::truth;
 }
 
 }  // namespace carat

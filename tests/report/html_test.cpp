@@ -107,6 +107,15 @@ TEST(Html, NamesAreText) {
       std::string::npos);
 }
 
+TEST(Html, SaysWhichCacheTheParentHad) {
+  EvalReport report = made_up::report(true, 40);
+  EXPECT_NE(render_html(report).find("own parent with F16 KV cache"), std::string::npos);
+  EXPECT_NE(render_html(report).find("Does QAT suffer less from a quantized cache?"), std::string::npos);
+  for (ReportRow& row : report.rows) row.kv = TensorType::Q8_0;
+  EXPECT_NE(render_html(report).find("own parent with Q8_0 KV cache"), std::string::npos);
+  EXPECT_EQ(render_html(report).find("16-bit KV cache"), std::string::npos);
+}
+
 TEST(Html, SurvivesAlmostNothing) {
   EvalReport report;
   report.rows.resize(1);

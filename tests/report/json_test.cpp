@@ -17,7 +17,7 @@ TEST(Json, RowsCarryTheColumns) {
   const EvalReport report = made_up::report(true, 200);
   const Json j = Json::parse(to_json(report));
   for (const char* key : {"command", "machine", "suite", "margins", "reference", "rows", "comparisons",
-                          "recovery", "pareto", "recommendation", "warnings", "seconds", "n_ctx"})
+                          "recovery", "pareto", "recommendation", "warnings", "seconds", "n_ctx", "kv_effects", "near_chance"})
     EXPECT_TRUE(j.contains(key)) << key;
   ASSERT_EQ(j["rows"].size(), report.rows.size());
   const Json& row = j["rows"][3];
@@ -77,10 +77,19 @@ TEST(Json, ComparisonsCarryTheirTest) {
     const std::string verdict = c["verdict"];
     EXPECT_TRUE(verdict == "better" || verdict == "worse" || verdict == "tie" ||
                 verdict == "not enough data");
-    EXPECT_EQ(verdict == "not enough data", c["n_more_items"] > 0);
+    if (verdict != "not enough data") {
+      EXPECT_EQ(c["n_more_items"], 0);
+    }
   }
   ASSERT_FALSE(j["recovery"].empty());
   EXPECT_TRUE(j["recovery"][0].contains("honest_low"));
+  EXPECT_EQ(j["recovery"][0]["control_pairing"], "same seed");
+  EXPECT_EQ(j["recovery"][0]["control"], 7);
+  ASSERT_EQ(j["kv_effects"].size(), 2u);
+  for (const char* key : {"row", "row_base", "reference", "reference_base", "verdict", "n_more_items",
+                          "accuracy_difference", "nll_difference", "nll_difference_low", "sentence"})
+    EXPECT_TRUE(j["kv_effects"][0].contains(key)) << key;
+  EXPECT_EQ(j["recommendation"]["n_ctx"], j["n_ctx"]);
 }
 
 TEST(Json, SurvivesWhatItCannotSpell) {

@@ -2,12 +2,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <regex>
 #include <sstream>
 
+#include "eval/guards.h"
 #include "eval/made_up.h"
 #include "report/eval_text.h"
+#include "report/html.h"
+#include "report/json.h"
 #include "report/terminal.h"
 #include "report/text_table.h"
+#include "report/words.h"
 
 namespace carat {
 namespace {
@@ -74,6 +81,93 @@ TEST(ProgressBar, FitsItsLine) {
   for (const int width : {20, 40, 79, 200})
     for (const uint64_t done : {0u, 3u, 100u})
       EXPECT_LE(display_width(ProgressBar::line(done, 100, "judging", 7200, width)), std::max(width, 32));
+}
+
+TEST(TextTable, NamesCannotSteerTheTerminal) {
+  EXPECT_EQ(printable("a\x1b[31mb\r\n\x7f\t"), "a\\x1b[31mb\\x0d\\x0a\\x7f\\x09");
+  EXPECT_EQ(printable("\xc2\x9b" "31m"), "\\x9b31m");        // C1 as UTF-8
+  EXPECT_EQ(printable("\x9b" "31m \xff"), "\\x9b31m \\xff");  // and as a byte
+  EXPECT_EQ(printable("日本語 é ±"), "日本語 é ±");
+  EvalReport report = made_up::report(true, 40);
+  const std::string evil = "x\x1b]0;title\x07\x1b[2J\xc2\x9b" "1m\n";
+  report.rows[2].name = evil;
+  report.rows[0].categories[1].category = evil;
+  report.suite_name = report.machine = evil;
+  report.warnings.push_back({"x", evil});
+  report.comparisons.front().sentence = evil;
+  for (const char c : render_text(report, {}, 100))
+    EXPECT_TRUE(c == '\n' || (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f)) << static_cast<int>(c);
+  EXPECT_EQ(render_text(report, {}, 100).find("\xc2\x9b"), std::string::npos);
+}
+
+TEST(Words, UnevenArmsAreShownAsTheyAre) {
+  EXPECT_EQ(plus_minus({0.837, 0.829, 0.845, 99}), "83.7 ± 0.8");
+  EXPECT_EQ(plus_minus({0.0, 0.0, 0.494, 3}), "0.0 (0.0–49.4)");
+  EXPECT_EQ(plus_minus({0.99, 0.97, 0.995, 99}), "99.0 (97.0–99.5)");
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(plus_minus({0.5, -kInfinity, kInfinity, 0}), "50.0 ± -");
+  EXPECT_EQ(signed_nats({0.5, -kInfinity, kInfinity, 0}), "+0.5000 (-)");
+  EXPECT_EQ(signed_points({std::nan(""), 0, 0, 0}), "-");
+  EXPECT_EQ(signed_number(std::nan(""), 3), "-");
+}
+
+// Whether "nan" or "inf" stands anywhere as a word or number of its own.
+bool has_no_number(const std::string& text) {
+  return std::regex_search(text, std::regex("(^|[^a-zA-Z])(nan|inf|NaN|Infinity)([^a-zA-Z]|$)"));
+}
+
+TEST(Reports, TinySuitesHoldNoNonNumbers) {
+  EXPECT_TRUE(has_no_number("± inf"));
+  EXPECT_FALSE(has_no_number("information"));
+  for (const int n_items : {1, 2, 3})
+    for (const bool two_kv : {false, true}) {
+      EvalReport report = made_up::report(two_kv, n_items);
+      for (const Warning& w : guard_results(report)) report.warnings.push_back(w);
+      for (const Comparison& c : report.comparisons) {
+        EXPECT_GE(c.accuracy.low, -1);
+        EXPECT_LE(c.accuracy.high, 1);
+      }
+      EXPECT_FALSE(has_no_number(render_text(report, {}, 100))) << n_items << render_text(report, {}, 100);
+      EXPECT_FALSE(has_no_number(render_html(report))) << n_items;
+      EXPECT_FALSE(has_no_number(to_json(report))) << n_items;
+    }
+}
+
+TEST(EvalText, WordsTheTruthTableWhereThereIsNoQat) {
+  std::vector<ReportRow> rows = made_up::rows({TensorType::F16}, false);
+  rows.resize(5);  // originals alone
+  const Plan plan = make_plan(rows);
+  const Suite suite = made_up::suite(60);
+  const EvalReport report = made_up::judged(plan, suite, made_up::scores(plan, suite, 1));
+  EXPECT_EQ(leading_table(report), Comparison::Table::truth);
+  const std::string text = render_text(report, {}, 10000), html = render_html(report);
+  int n_open = 0;
+  for (const Comparison& c : report.comparisons) {
+    if (c.table != Comparison::Table::truth) continue;
+    EXPECT_NE(text.find(c.sentence), std::string::npos) << c.sentence;
+    EXPECT_NE(html.find(c.sentence), std::string::npos) << c.sentence;
+    if (c.n_more_items == 0) continue;
+    ++n_open;
+    EXPECT_NE(text.find("not enough data, " + more_items(c.n_more_items)), std::string::npos);
+  }
+  EXPECT_GT(n_open, 0);
+}
+
+TEST(Words, CutListsSayHowMuchIsLeftOut) {
+  const EvalReport report = made_up::report(true, 40);
+  const PlainList list = plain_list(report, Comparison::Table::headline, 1);
+  EXPECT_EQ(list.shown.size(), 1u);
+  EXPECT_EQ(list.n_left_out, 3);  // of four with the first KV type
+  EXPECT_EQ(left_out(list.n_left_out), "And 3 more in the tables.");
+  EXPECT_EQ(plain_list(report, Comparison::Table::headline, 9).n_left_out, 0);
+}
+
+TEST(PerplexityText, OneChunkShowsNoSpread) {
+  PerplexityReport report;
+  report.perplexity = {12.5, std::numeric_limits<double>::quiet_NaN()};
+  EXPECT_NE(render_text(report).find("12.5000 ± -\n"), std::string::npos);
+  report.perplexity.error = 0.25;
+  EXPECT_NE(render_text(report).find("12.5000 ± 0.2500\n"), std::string::npos);
 }
 
 TEST(EvalText, VerdictsComeFirstAndEveryFileHasALine) {
