@@ -255,7 +255,7 @@ std::string sentence_of(const EvalReport& report, const CacheEffect& e) {
       text = fmt::format("Not enough data to tell whether {} suffers less or more from a {} cache {}", qat.name, kv,
                          names);
   }
-  text += fmt::format(": in place of {} it costs ", base);
+  text += fmt::format(": in place of {} it costs the QAT file ", base);
   if (report.n_answers > 0 && std::isfinite(e.accuracy.estimate))
     text += fmt::format("{:.2f} {} right answers per 100{} and ", 100 * std::fabs(e.accuracy.estimate),
                         e.accuracy.estimate < 0 ? "more" : "fewer", range_words(e.accuracy, 100, 2));
