@@ -118,7 +118,8 @@ class LabRequest {
     const int parent = TRY(add(models_path(family_.runs.front().file), family_.name + " BF16", Family::original, -1, 0));
     for (const TensorType type : kLabTypes)
       if (fits(*files_[index(parent)].model, type)) TRY(add_quantized(parent, type, {}));
-    for (size_t i = 1; i < family_.runs.size(); ++i) TRY(add_run(family_.runs[i]));
+    for (size_t i = 1; i < family_.runs.size(); ++i)
+      if (fs::exists(models_path(family_.runs[i].file))) TRY(add_run(family_.runs[i]));
     return std::move(files_);
   }
 
