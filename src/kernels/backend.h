@@ -4,6 +4,9 @@
 //
 // The contract that everything else leans on: a row's result depends on that row (and, for attention, on its own
 // keys) alone - not on the other rows of the call, the number of threads, or how a prompt was cut into calls.
+//
+// One caller at a time: operations share scratch memory and threads. Two threads that compute need a backend each;
+// a second call while one is under way is a CHECK, not a wait. allocate() may be called at any time.
 #pragma once
 
 #include <cstddef>

@@ -53,16 +53,59 @@ TEST(Dispatch, UnsupportedIsasAreErrors) {
 
 void fake_divide(const float*, int64_t, float, float*) {}
 
-TEST(Dispatch, NullEntriesInheritFromTheIsaBelow) {
+TEST(Dispatch, NullEntriesInheritFromTheParents) {
   KernelTable middle{}, top{};
   middle.name = "middle", top.name = "top";
   middle.divide = fake_divide;
-  const Isa list[] = {isas()[0], {"middle", nullptr, &middle}, {"top", nullptr, &top}};
+  const Isa list[] = {isas()[0], {"middle", 0, 0, &middle}, {"top", 0, 1, &top}};
   const KernelTable resolved = resolve_kernels(list, 2);
   EXPECT_STREQ(resolved.name, "top");
   EXPECT_EQ(resolved.divide, fake_divide);
   EXPECT_EQ(resolved.softmax, isas()[0].kernels->softmax);
   EXPECT_EQ(resolved.int8_dots[0], isas()[0].kernels->int8_dots[0]);
+}
+
+void fake_sister_divide(const float*, int64_t, float, float*) {}
+
+// A list is not a chain: what stands between an ISA and its parent is none of its business.
+TEST(Dispatch, NullEntriesDoNotInheritFromSisters) {
+  KernelTable parent{}, sister{}, top{};
+  parent.divide = fake_divide, sister.divide = fake_sister_divide;
+  const Isa list[] = {isas()[0], {"parent", 1, 0, &parent}, {"sister", 3, 1, &sister}, {"top", 5, 1, &top}};
+  EXPECT_EQ(resolve_kernels(list, 3).divide, fake_divide);
+  EXPECT_EQ(resolve_kernels(list, 2).divide, fake_sister_divide);
+}
+
+// Calls visit(entry of table, entry of own) for every kernel of both.
+template <class Visit>
+void each_entry(const KernelTable& table, const KernelTable& own, const Visit& visit) {
+#define CARAT_KERNEL(kernel, arguments) \
+  visit(#kernel, reinterpret_cast<void*>(table.kernel), reinterpret_cast<void*>(own.kernel));
+  CARAT_KERNELS(CARAT_KERNEL)
+#undef CARAT_KERNEL
+  for (int f = 0; f < kInt8FormatCount; ++f)
+    visit("int8_dots", reinterpret_cast<void*>(table.int8_dots[f]), reinterpret_cast<void*>(own.int8_dots[f]));
+}
+
+// Every kernel that an ISA ends up with belongs to an ISA whose needs are among its own.
+TEST(Dispatch, EveryKernelNeedsOnlyWhatItsIsaHas) {
+  for (size_t i = 0; i < isas().size(); ++i) {
+    const KernelTable resolved = resolve_kernels(isas(), i);
+    std::vector<int> n_owners;
+    for (const Isa& owner : isas()) {
+      size_t entry = 0;
+      each_entry(resolved, *owner.kernels, [&](const char* kernel, void* used, void* own) {
+        n_owners.resize(std::max(n_owners.size(), entry + 1));
+        if (used == own) {
+          ++n_owners[entry];
+          EXPECT_EQ(owner.needs & ~isas()[i].needs, 0u)
+              << isas()[i].name << " takes " << kernel << " from " << owner.name;
+        }
+        ++entry;
+      });
+    }
+    for (const int n : n_owners) EXPECT_EQ(n, 1) << isas()[i].name;
+  }
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

@@ -16,14 +16,6 @@ struct AttentionCall {
   float* out;
 };
 
-// Rows [row, row + n_rows) of a segment; heads [head, head + n_heads) of the model, which read KV head
-// kv_head.
-struct AttentionTile {
-  const Segment* segment;
-  int64_t row, n_rows;
-  int64_t kv_head, head, n_heads;
-};
-
 namespace {
 
 constexpr int64_t kMaxQueries = 32;      // of a tile
@@ -167,15 +159,15 @@ int64_t rows_per_tile(const Segment& segment, const AttentionShape& shape, int64
   return std::clamp<int64_t>(std::min(kMaxQueries, kMaxScores / seen) / n_heads, 1, segment.n_rows);
 }
 
-std::vector<AttentionTile> cut(std::span<const Segment> segments, const AttentionShape& shape,
-                               int n_threads) {
+void cut(std::span<const Segment> segments, const AttentionShape& shape, int n_threads,
+         std::vector<AttentionTile>& tiles) {
   const int64_t group = shape.n_heads / shape.n_kv_heads;
   int64_t n_pairs = 0;
   for (const Segment& segment : segments) n_pairs += segment.n_rows * shape.n_kv_heads;
   // With fewer (row, KV head) pairs than threads, as when decoding, a KV head's queries are split as well.
   const int64_t n_parts =
       n_pairs == 0 ? 1 : std::clamp<int64_t>((n_threads + n_pairs - 1) / n_pairs, 1, group);
-  std::vector<AttentionTile> tiles;
+  tiles.clear();
   for (const Segment& segment : segments) {
     if (segment.n_rows == 0) continue;
     const int64_t n_rows = rows_per_tile(segment, shape, group);
@@ -187,7 +179,6 @@ std::vector<AttentionTile> cut(std::span<const Segment> segments, const Attentio
                            kv_head * group + begin, end - begin});
         }
   }
-  return tiles;
 }
 
 }  // namespace
@@ -217,12 +208,13 @@ void CpuBackend::attend(const AttentionCall& call, const AttentionTile& tile, Sc
 
 void CpuBackend::attention(std::span<const Segment> segments, const AttentionShape& shape, const float* q,
                            float* out) {
+  const InUse in_use(in_use_);
   CHECK(shape.n_kv_heads > 0 && shape.n_heads % shape.n_kv_heads == 0);
   const AttentionCall call{shape, q, out};
-  const std::vector<AttentionTile> tiles = cut(segments, shape, pool_.size());
-  share(static_cast<int64_t>(tiles.size()), [&](int64_t begin, int64_t end, int thread) {
+  cut(segments, shape, pool_.size(), tiles_);
+  share(static_cast<int64_t>(tiles_.size()), [&](int64_t begin, int64_t end, int thread) {
     for (int64_t i = begin; i < end; ++i)
-      attend(call, tiles[static_cast<size_t>(i)], scratch_[static_cast<size_t>(thread)]);
+      attend(call, tiles_[static_cast<size_t>(i)], scratch_[static_cast<size_t>(thread)]);
   });
 }
 

@@ -43,6 +43,7 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
 std::unique_ptr<Buffer> CpuBackend::allocate(size_t bytes) { return std::make_unique<CpuBuffer>(bytes); }
 
 void CpuBackend::copy_rows(const float* from, std::span<const int64_t> rows, int64_t dim, float* out) {
+  const InUse in_use(in_use_);
   each_row(static_cast<int64_t>(rows.size()), dim, [&](int64_t i) {
     const float* row = from + rows[static_cast<size_t>(i)] * dim;
     std::copy(row, row + dim, out + i * dim);
@@ -50,6 +51,7 @@ void CpuBackend::copy_rows(const float* from, std::span<const int64_t> rows, int
 }
 
 void CpuBackend::embed(const Tensor& table, std::span<const int32_t> tokens, float scale, float* out) {
+  const InUse in_use(in_use_);
   const Codec& codec = codec_of(table.type);
   const int64_t dim = table.n_columns();
   each_row(static_cast<int64_t>(tokens.size()), dim, [&](int64_t i) {
@@ -62,16 +64,19 @@ void CpuBackend::embed(const Tensor& table, std::span<const int32_t> tokens, flo
 
 void CpuBackend::rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps,
                           float* out) {
+  const InUse in_use(in_use_);
   each_row(n_rows, dim, [&](int64_t r) { kernels_.rms_norm(x + r * dim, weight, dim, eps, out + r * dim); });
 }
 
 void CpuBackend::add_rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps,
                               float* h) {
+  const InUse in_use(in_use_);
   each_row(n_rows, dim,
            [&](int64_t r) { kernels_.add_rms_norm(x + r * dim, weight, dim, eps, h + r * dim); });
 }
 
 void CpuBackend::add_scale(float* x, const float* y, int64_t n, float scale) {
+  const InUse in_use(in_use_);
   constexpr int64_t kPiece = 4096;
   each_row((n + kPiece - 1) / kPiece, kPiece, [&](int64_t i) {
     const int64_t begin = i * kPiece;
@@ -80,6 +85,7 @@ void CpuBackend::add_scale(float* x, const float* y, int64_t n, float scale) {
 }
 
 void CpuBackend::soft_cap(float* x, int64_t n, float cap) {
+  const InUse in_use(in_use_);
   if (cap == 0) return;
   constexpr int64_t kPiece = 4096;
   each_row((n + kPiece - 1) / kPiece, 8 * kPiece,
@@ -88,6 +94,7 @@ void CpuBackend::soft_cap(float* x, int64_t n, float cap) {
 
 void CpuBackend::geglu(const float* gate, const float* up, int64_t up_stride, int64_t n_rows, int64_t n,
                        float* out) {
+  const InUse in_use(in_use_);
   each_row(n_rows, 8 * n,
            [&](int64_t r) { kernels_.geglu(gate + r * n, up + r * up_stride, n, out + r * n); });
 }
@@ -122,6 +129,7 @@ const RopeTable& CpuBackend::rope_table(const Rope& rope, int64_t n_rows, const 
 
 void CpuBackend::norm_rope(float* x, int64_t n_rows, int64_t n_heads, int64_t head_dim, const float* weight,
                            float eps, const Rope* rope, const int32_t* positions) {
+  const InUse in_use(in_use_);
   const RopeTable* table = nullptr;
   const int64_t half = head_dim / 2;
   if (rope != nullptr) {
@@ -140,21 +148,25 @@ void CpuBackend::norm_rope(float* x, int64_t n_rows, int64_t n_heads, int64_t he
 
 void CpuBackend::route(const float* scores, int64_t n_rows, int64_t n_experts, int64_t n_used,
                        int32_t* experts, float* gates) {
+  const InUse in_use(in_use_);
   CHECK(n_used >= 1 && n_used <= n_experts);
-  each_row(n_rows, n_experts * n_used * 2, [&](int64_t r) {
+  each_row(n_rows, n_experts * n_used * 2, [&](int64_t r, int thread) {
     const float* row = scores + r * n_experts;
-    std::vector<float> p(row, row + n_experts);
+    // [n_experts] probabilities, then [n_experts] marks of the chosen ones
+    float* p = scratch_[static_cast<size_t>(thread)].get<float>(2 * static_cast<size_t>(n_experts));
+    char* taken = reinterpret_cast<char*>(p + n_experts);
+    std::copy(row, row + n_experts, p);
+    std::fill_n(taken, n_experts, char{0});
     float total = 0;
-    kernels_.softmax(p.data(), n_experts, &total);
-    std::vector<char> taken(static_cast<size_t>(n_experts));
+    kernels_.softmax(p, n_experts, &total);
     float chosen_sum = 0;
     for (int64_t j = 0; j < n_used; ++j) {
       int64_t best = -1;  // compares scores: distinct ones may share a rounded probability
       for (int64_t e = 0; e < n_experts; ++e)
-        if (!taken[static_cast<size_t>(e)] && (best < 0 || row[e] > row[best])) best = e;
-      taken[static_cast<size_t>(best)] = 1;
+        if (!taken[e] && (best < 0 || row[e] > row[best])) best = e;
+      taken[best] = 1;
       experts[r * n_used + j] = static_cast<int32_t>(best);
-      chosen_sum += gates[r * n_used + j] = p[static_cast<size_t>(best)];
+      chosen_sum += gates[r * n_used + j] = p[best];
     }
     // The softmax's own sum cancels in the renormalisation.
     for (int64_t j = 0; j < n_used; ++j) gates[r * n_used + j] /= chosen_sum;
@@ -163,6 +175,7 @@ void CpuBackend::route(const float* scores, int64_t n_rows, int64_t n_experts, i
 
 void CpuBackend::store_kv(std::span<const Segment> segments, const float* k, const float* v,
                           int64_t row_size) {
+  const InUse in_use(in_use_);
   for (const Segment& segment : segments) {
     const KvView& kv = segment.kv;
     const int64_t stride = static_cast<int64_t>(row_bytes(kv.type, row_size));

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/memory.h"
@@ -55,6 +56,37 @@ struct RopeTable {
   uint64_t last_use = 0;
 };
 
+// A tile of attention: rows [row, row + n_rows) of a segment; heads [head, head + n_heads) of the model, which read KV
+// head kv_head.
+struct AttentionTile {
+  const Segment* segment;
+  int64_t row, n_rows;
+  int64_t kv_head, head, n_heads;
+};
+
+// (row, choice) pairs sorted by expert.
+struct ExpertSlots {
+  std::vector<int64_t> begin;     // [n_experts + 1], in sorted order
+  std::vector<int64_t> next;      // [n_experts], while sorting
+  std::vector<int64_t> sorted;    // place -> slot
+  std::vector<int64_t> place_of;  // slot -> place
+};
+
+// Marks a backend as taken while an operation runs: a second caller would write into the same scratch.
+class InUse {
+ public:
+  explicit InUse(std::atomic<bool>& taken) : taken_(taken) {
+    const bool backend_is_free = !taken_.exchange(true, std::memory_order_acquire);
+    CHECK(backend_is_free);
+  }
+  ~InUse() { taken_.store(false, std::memory_order_release); }
+  InUse(const InUse&) = delete;
+  InUse& operator=(const InUse&) = delete;
+
+ private:
+  std::atomic<bool>& taken_;
+};
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const Isa& isa, const CpuOptions& options);
@@ -89,7 +121,8 @@ class CpuBackend final : public Backend {
   // body(begin, end, thread) over [0, n_units) in pieces that idle threads take one after another.
   template <class Body>
   void share(int64_t n_units, const Body& body);
-  // body(row) for n_rows rows that cost about `values` elements each: in one thread when they are few.
+  // body(row) or body(row, thread) for n_rows rows that cost about `values` elements each: in one thread when they are
+  // few.
   template <class Body>
   void each_row(int64_t n_rows, int64_t values, const Body& body);
 
@@ -99,9 +132,9 @@ class CpuBackend final : public Backend {
   void run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
   const RopeTable& rope_table(const Rope& rope, int64_t n_rows, const int32_t* positions);
 
-  void attend(const struct AttentionCall& call, const struct AttentionTile& tile, Scratch& scratch);
-  void add_expert_jobs(const struct ExpertSlots& slots, const Tensor& stack, const float* x,
-                       const Int8Rows& x_int8, float* out, int64_t out_stride);
+  void attend(const struct AttentionCall& call, const AttentionTile& tile, Scratch& scratch);
+  void add_expert_jobs(const Tensor& stack, const float* x, const Int8Rows& x_int8, float* out,
+                       int64_t out_stride);
 
   KernelTable kernels_;
   Precision precision_;
@@ -111,8 +144,11 @@ class CpuBackend final : public Backend {
   Scratch int8_scratch_, expert_scratch_;
   std::vector<MatmulJob> jobs_;  // of the product in progress
   std::vector<int64_t> panel_ends_;
+  std::vector<AttentionTile> tiles_;  // of the attention in progress
+  ExpertSlots slots_;                 // of the experts in progress
   RopeTable rope_tables_[4];
   uint64_t rope_uses_ = 0;
+  std::atomic<bool> in_use_{false};
 };
 
 template <class Body>
@@ -133,13 +169,18 @@ void CpuBackend::share(int64_t n_units, const Body& body) {
 template <class Body>
 void CpuBackend::each_row(int64_t n_rows, int64_t values, const Body& body) {
   constexpr int64_t kWorthThreads = 16384;  // about as much work as waking the others costs
-  if (n_rows * values < kWorthThreads) {
-    for (int64_t row = 0; row < n_rows; ++row) body(row);
-    return;
-  }
-  pool_.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) body(row);
-  });
+  const auto rows = [&](int64_t begin, int64_t end, [[maybe_unused]] int thread) {
+    for (int64_t row = begin; row < end; ++row) {
+      if constexpr (std::is_invocable_v<Body, int64_t, int>)
+        body(row, thread);
+      else
+        body(row);
+    }
+  };
+  if (n_rows * values < kWorthThreads)
+    rows(int64_t{0}, n_rows, 0);
+  else
+    pool_.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int thread) { rows(begin, end, thread); });
 }
 
 }  // namespace carat

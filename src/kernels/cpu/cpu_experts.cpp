@@ -5,16 +5,9 @@
 
 namespace carat {
 
-struct ExpertSlots {
-  std::vector<int64_t> begin;     // [n_experts + 1], in sorted order
-  std::vector<int64_t> sorted;    // place -> slot
-  std::vector<int64_t> place_of;  // slot -> place
-};
-
 namespace {
 
-ExpertSlots sort_by_expert(const int32_t* experts, int64_t n_slots, int64_t n_experts) {
-  ExpertSlots s;
+void sort_by_expert(const int32_t* experts, int64_t n_slots, int64_t n_experts, ExpertSlots& s) {
   s.begin.assign(static_cast<size_t>(n_experts) + 1, 0);
   for (int64_t i = 0; i < n_slots; ++i) {
     CHECK(experts[i] >= 0 && experts[i] < n_experts);
@@ -23,24 +16,23 @@ ExpertSlots sort_by_expert(const int32_t* experts, int64_t n_slots, int64_t n_ex
   for (size_t e = 0; e < static_cast<size_t>(n_experts); ++e) s.begin[e + 1] += s.begin[e];
   s.sorted.resize(static_cast<size_t>(n_slots));
   s.place_of.resize(static_cast<size_t>(n_slots));
-  std::vector<int64_t> next(s.begin.begin(), s.begin.end() - 1);
+  s.next.assign(s.begin.begin(), s.begin.end() - 1);
   for (int64_t i = 0; i < n_slots; ++i) {
-    const int64_t place = next[static_cast<size_t>(experts[i])]++;
+    const int64_t place = s.next[static_cast<size_t>(experts[i])]++;
     s.sorted[static_cast<size_t>(place)] = i;
     s.place_of[static_cast<size_t>(i)] = place;
   }
-  return s;
 }
 
 }  // namespace
 
 // One job for each expert of `stack` that has rows. x [n_slots, in] and out [n_slots, out_stride] in sorted
 // order.
-void CpuBackend::add_expert_jobs(const ExpertSlots& slots, const Tensor& stack, const float* x,
-                                 const Int8Rows& x_int8, float* out, int64_t out_stride) {
+void CpuBackend::add_expert_jobs(const Tensor& stack, const float* x, const Int8Rows& x_int8, float* out,
+                                 int64_t out_stride) {
   const bool int8 = wants_int8(stack);
-  for (size_t e = 0; e + 1 < slots.begin.size(); ++e) {
-    const int64_t first = slots.begin[e], n = slots.begin[e + 1] - first;
+  for (size_t e = 0; e + 1 < slots_.begin.size(); ++e) {
+    const int64_t first = slots_.begin[e], n = slots_.begin[e + 1] - first;
     if (n == 0) continue;
     jobs_.push_back({stack.slice(static_cast<int64_t>(e)), x + first * stack.n_columns(),
                      int8 ? rows_from(x_int8, first) : Int8Rows{}, n, out + first * out_stride, out_stride});
@@ -49,26 +41,27 @@ void CpuBackend::add_expert_jobs(const ExpertSlots& slots, const Tensor& stack, 
 
 void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n_rows, int64_t n_used,
                          const int32_t* experts, const float* gates, float* out) {
+  const InUse in_use(in_use_);
   if (n_rows == 0) return;
   const int64_t dim = weights.down.shape[1], n_ff = weights.n_ff, n_slots = n_rows * n_used;
   const Tensor& first = weights.gate_up ? weights.gate_up : weights.gate;
   CHECK(first.shape[0] == dim && weights.down.shape[0] == n_ff);
-  const ExpertSlots slots = sort_by_expert(experts, n_slots, weights.down.shape[2]);
+  sort_by_expert(experts, n_slots, weights.down.shape[2], slots_);
 
   float* rows = expert_scratch_.get<float>(static_cast<size_t>(n_slots * (2 * dim + 3 * n_ff)));
   float* hidden = rows + n_slots * dim;          // [n_slots, 2 n_ff], gate then up
   float* product = hidden + n_slots * 2 * n_ff;  // [n_slots, n_ff]
   float* result = product + n_slots * n_ff;      // [n_slots, dim]
   each_row(n_slots, dim, [&](int64_t place) {
-    const float* row = x + slots.sorted[static_cast<size_t>(place)] / n_used * dim;
+    const float* row = x + slots_.sorted[static_cast<size_t>(place)] / n_used * dim;
     std::copy(row, row + dim, rows + place * dim);
   });
 
   jobs_.clear();
   const bool int8 = wants_int8(first) || (!weights.gate_up && wants_int8(weights.up));
   const Int8Rows rows_int8 = int8 ? round_rows(rows, n_slots, dim) : Int8Rows{};
-  add_expert_jobs(slots, first, rows, rows_int8, hidden, 2 * n_ff);
-  if (!weights.gate_up) add_expert_jobs(slots, weights.up, rows, rows_int8, hidden + n_ff, 2 * n_ff);
+  add_expert_jobs(first, rows, rows_int8, hidden, 2 * n_ff);
+  if (!weights.gate_up) add_expert_jobs(weights.up, rows, rows_int8, hidden + n_ff, 2 * n_ff);
   run_jobs(dim);
 
   each_row(n_slots, 8 * n_ff, [&](int64_t place) {
@@ -77,12 +70,12 @@ void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n
   });
   jobs_.clear();
   const Int8Rows product_int8 = wants_int8(weights.down) ? round_rows(product, n_slots, n_ff) : Int8Rows{};
-  add_expert_jobs(slots, weights.down, product, product_int8, result, dim);
+  add_expert_jobs(weights.down, product, product_int8, result, dim);
   run_jobs(n_ff);
 
   each_row(n_rows, n_used * dim, [&](int64_t row) {
     for (int64_t j = 0; j < n_used; ++j) {
-      const int64_t slot = row * n_used + j, place = slots.place_of[static_cast<size_t>(slot)];
+      const int64_t slot = row * n_used + j, place = slots_.place_of[static_cast<size_t>(slot)];
       const float scale = weights.output_scale == nullptr ? 1.0f : weights.output_scale[experts[slot]];
       kernels_.accumulate(result + place * dim, dim, gates[slot] * scale, j == 0, out + row * dim);
     }

@@ -107,6 +107,7 @@ void CpuBackend::run_jobs(int64_t k) {
 }
 
 void CpuBackend::matmul(std::span<const Product> products, const float* x, int64_t n_tokens) {
+  const InUse in_use(in_use_);
   if (products.empty() || n_tokens == 0) return;
   const int64_t k = products[0].weight->n_columns();
   const bool any_int8 =

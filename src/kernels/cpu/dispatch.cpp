@@ -19,8 +19,6 @@ extern constinit const KernelTable kKernelsAvx512Vnni;
 
 namespace {
 
-bool always() { return true; }
-
 #if defined(__x86_64__)
 
 struct X86 {
@@ -44,29 +42,34 @@ X86 ask_x86() {
 
 constexpr bool has_all(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
 
-bool has_avx2() {
+uint32_t machine_features() {
   const X86 x = ask_x86();
-  return has_all(x.leaf1_ecx, bit_AVX | bit_FMA | bit_F16C) && has_all(x.leaf7_ebx, bit_AVX2) &&
-         has_all(x.saved, 0x6);  // xmm, ymm
+  uint32_t features = 0;
+  const bool avx2 = has_all(x.leaf1_ecx, bit_AVX | bit_FMA | bit_F16C) && has_all(x.leaf7_ebx, bit_AVX2) &&
+                    has_all(x.saved, 0x6);  // xmm, ymm
+  if (!avx2) return 0;
+  features |= kHasAvx2;
+  if (has_all(x.leaf7_1_eax, 1u << 4)) features |= kHasAvxVnni;
+  if (has_all(x.leaf7_ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
+      has_all(x.leaf7_ecx, bit_AVX512VNNI) && has_all(x.saved, 0xe6))  // and opmask, zmm
+    features |= kHasAvx512Vnni;
+  return features;
 }
 
-bool has_avxvnni() { return has_avx2() && has_all(ask_x86().leaf7_1_eax, 1u << 4); }
+#else
 
-bool has_avx512vnni() {
-  const X86 x = ask_x86();
-  return has_avx2() && has_all(x.leaf7_ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
-         has_all(x.leaf7_ecx, bit_AVX512VNNI) && has_all(x.saved, 0xe6);  // and opmask, zmm
-}
+uint32_t machine_features() { return 0; }
 
 #endif
 
-// One line per instruction set.
+// One line per instruction set. A parent needs nothing that its child does not: AVX-512 VNNI and AVX-VNNI are
+// sisters.
 constexpr Isa kIsas[] = {
-    {"scalar", always, &kKernelsScalar},
+    {"scalar", 0, -1, &kKernelsScalar},
 #if defined(__x86_64__)
-    {"avx2", has_avx2, &kKernelsAvx2},
-    {"avxvnni", has_avxvnni, &kKernelsAvxVnni},
-    {"avx512vnni", has_avx512vnni, &kKernelsAvx512Vnni},
+    {"avx2", kHasAvx2, 0, &kKernelsAvx2},
+    {"avxvnni", kHasAvx2 | kHasAvxVnni, 1, &kKernelsAvxVnni},
+    {"avx512vnni", kHasAvx2 | kHasAvx512Vnni, 1, &kKernelsAvx512Vnni},
 #endif
 };
 
@@ -77,13 +80,20 @@ void inherit(Function& entry, Function from) {
 
 }  // namespace
 
+bool Isa::supported() const {
+  static const uint32_t features = machine_features();
+  return (features & needs) == needs;
+}
+
 std::span<const Isa> isas() { return kIsas; }
 
 KernelTable resolve_kernels(std::span<const Isa> list, size_t index) {
   CHECK(index < list.size());
   KernelTable table = *list[index].kernels;
-  for (size_t below = index; below-- > 0;) {
-    const KernelTable& from = *list[below].kernels;
+  for (int next = list[index].parent; next >= 0; next = list[static_cast<size_t>(next)].parent) {
+    CHECK(static_cast<size_t>(next) < index);
+    index = static_cast<size_t>(next);
+    const KernelTable& from = *list[index].kernels;
 #define CARAT_KERNEL(kernel, arguments) inherit(table.kernel, from.kernel);
     CARAT_KERNELS(CARAT_KERNEL)
 #undef CARAT_KERNEL
