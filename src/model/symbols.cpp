@@ -1,7 +1,11 @@
 // Open-addressing tables and the priority-queue BPE on top of them.
 #include "model/symbols.h"
 
+#include <sys/random.h>
+
+#include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <queue>
@@ -18,10 +22,24 @@ uint64_t key_of(uint32_t left, uint32_t right) { return uint64_t{left} << 32 | r
 
 size_t slots_for(size_t n) { return std::bit_ceil(n * 2 + 16); }
 
+uint64_t random_seed() {
+  uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) == static_cast<ssize_t>(sizeof seed)) return seed;
+  // No such call here: the clock and where the loader put us are better than a constant.
+  const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+  return mix64(static_cast<uint64_t>(now) ^ reinterpret_cast<uintptr_t>(&random_seed));
+}
+
 }  // namespace
 
-uint32_t SymbolTable::hash_of(std::string_view text) {
-  uint64_t hash = text.size();
+uint64_t process_seed() {
+  static const uint64_t seed = random_seed();
+  return seed;
+}
+
+// The secret enters before the first word and after the last: without it, words that cancel cannot be computed.
+uint32_t SymbolTable::hash_of(std::string_view text) const {
+  uint64_t hash = mix64(seed_ ^ text.size());
   size_t i = 0;
   for (; i + 8 <= text.size(); i += 8) {
     uint64_t word;
@@ -30,7 +48,7 @@ uint32_t SymbolTable::hash_of(std::string_view text) {
   }
   uint64_t tail = 0;
   std::memcpy(&tail, text.data() + i, text.size() - i);
-  return static_cast<uint32_t>(mix64(hash ^ tail));
+  return static_cast<uint32_t>(mix64(mix64(hash ^ tail) + seed_));
 }
 
 void SymbolTable::reserve(size_t n) {
@@ -85,7 +103,19 @@ void SymbolTable::rehash(size_t n_slots) {
   }
 }
 
-MergeTable::MergeTable(size_t max_pairs) : keys_(slots_for(max_pairs), kEmptyKey), ranks_(keys_.size()) {}
+size_t SymbolTable::longest_probe() const {
+  size_t longest = 0;
+  for (size_t i = 0; i < slots_.size(); ++i)
+    if (slots_[i].id != kNone) longest = std::max(longest, ((i - slots_[i].hash) & (slots_.size() - 1)) + 1);
+  return longest;
+}
+
+MergeTable::MergeTable(size_t max_pairs, uint64_t seed)
+    : seed_(seed), keys_(slots_for(max_pairs), kEmptyKey), ranks_(keys_.size()) {}
+
+size_t MergeTable::home(uint64_t key) const {
+  return mix64(mix64(key ^ seed_) + seed_) & (keys_.size() - 1);
+}
 
 void MergeTable::add(uint32_t left, uint32_t right, uint32_t rank) {
   const uint64_t key = key_of(left, right);
@@ -96,7 +126,7 @@ void MergeTable::add(uint32_t left, uint32_t right, uint32_t rank) {
 }
 
 void MergeTable::prefetch(uint32_t left, uint32_t right) const {
-  const size_t slot = mix64(key_of(left, right)) & (keys_.size() - 1);
+  const size_t slot = home(key_of(left, right));
   __builtin_prefetch(&keys_[slot], 1);
   __builtin_prefetch(&ranks_[slot], 1);
 }
@@ -110,9 +140,16 @@ uint32_t MergeTable::rank(uint32_t left, uint32_t right) const {
 
 size_t MergeTable::probe(uint64_t key) const {
   const size_t mask = keys_.size() - 1;
-  size_t i = mix64(key) & mask;
+  size_t i = home(key);
   while (keys_[i] != kEmptyKey && keys_[i] != key) i = (i + 1) & mask;
   return i;
+}
+
+size_t MergeTable::longest_probe() const {
+  size_t longest = 0;
+  for (size_t i = 0; i < keys_.size(); ++i)
+    if (keys_[i] != kEmptyKey) longest = std::max(longest, ((i - home(keys_[i])) & (keys_.size() - 1)) + 1);
+  return longest;
 }
 
 size_t code_point_length(std::string_view text) {

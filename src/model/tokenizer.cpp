@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "gguf/layout.h"
+#include "model/special_tokens.h"
 #include "model/symbols.h"
 
 namespace carat {
@@ -52,30 +54,24 @@ struct Tokenizer::Impl {
   std::vector<Token> end_of_generation;
   std::array<Token, 256> byte_tokens;
   Token unknown = -1;
-  // Per first byte: the lengths of the special tokens that begin with it.
-  std::array<std::vector<uint32_t>, 256> special_lengths;
-
-  struct Match {
-    size_t begin, length;
-    Token token;
-  };
+  SpecialTokens specials;  // views into symbols
 
   Result<void> load_tokens(const gguf::Metadata& metadata);
   Result<void> load_kinds(const gguf::Metadata& metadata);
   Result<void> load_merges(const gguf::Metadata& metadata);
-  Result<void> load_bytes(const gguf::Metadata& metadata);
-  void index_specials();
+  Result<void> load_bytes(const gguf::Metadata& metadata, Token bos);
+  Result<void> index_specials();
 
   Token find(std::string_view text) const;
-  bool is_special(Token token, bool parse_special) const;
-  std::vector<Match> special_matches(std::string_view text, bool parse_special) const;
+  bool is_hidden(Token token) const;
+  bool is_end(Token token) const;
   void encode_fragment(std::string_view fragment, std::vector<Token>& tokens) const;
   void encode_bytes(std::string_view bytes, std::vector<Token>& tokens) const;
 };
 
 Result<void> Tokenizer::Impl::load_tokens(const gguf::Metadata& metadata) {
   const std::string_view model = TRY(metadata.text("tokenizer.ggml.model"));
-  if (model != "gemma4") return fail("key 'tokenizer.ggml.model': '{}', expected 'gemma4'", model);
+  if (model != "gemma4") return fail("key 'tokenizer.ggml.model': '{}', expected 'gemma4'", gguf::printable(model));
   const auto texts = TRY(metadata.texts("tokenizer.ggml.tokens"));
   if (texts.empty() || texts.size() > INT32_MAX)
     return fail("key 'tokenizer.ggml.tokens': {} tokens, expected 1..{}", texts.size(), INT32_MAX);
@@ -88,10 +84,14 @@ Result<void> Tokenizer::Impl::load_tokens(const gguf::Metadata& metadata) {
 }
 
 Result<void> Tokenizer::Impl::load_kinds(const gguf::Metadata& metadata) {
-  const std::vector<int64_t> types = TRY(metadata.integers("tokenizer.ggml.token_type", 1));
-  if (types.size() != symbols.size())
-    return fail("key 'tokenizer.ggml.token_type': {} entries, expected one for each of {} tokens",
-                types.size(), symbols.size());
+  constexpr std::string_view key = "tokenizer.ggml.token_type";
+  const gguf::Value* value = metadata.find(key);
+  const gguf::Array* array = value == nullptr ? nullptr : std::get_if<gguf::Array>(value);
+  const size_t n_types = array == nullptr ? 1 : gguf::size_of(*array);
+  if (value != nullptr && n_types != symbols.size())
+    return fail("key '{}': {} entries, expected one for each of {} tokens", key, n_types, symbols.size());
+  const std::vector<int64_t> types = TRY(metadata.integers(key, 1));
+  CHECK(types.size() == symbols.size());
   for (size_t i = 0; i < types.size(); ++i) {
     if (types[i] < 1 || types[i] > 6)
       return fail("key 'tokenizer.ggml.token_type': {} (token {}) is outside 1..6", types[i], i);
@@ -130,7 +130,7 @@ Result<void> Tokenizer::Impl::load_merges(const gguf::Metadata& metadata) {
         return fail("key 'tokenizer.ggml.merges': merge {} is not two pieces with a space between them",
                     begin + i);
       const std::string_view left = text.substr(0, space), right = text.substr(space + 1);
-      pairs[i] = {left, right, SymbolTable::hash_of(left), SymbolTable::hash_of(right), 0, 0};
+      pairs[i] = {left, right, symbols.hash_of(left), symbols.hash_of(right), 0, 0};
       symbols.prefetch(pairs[i].left_hash);
       symbols.prefetch(pairs[i].right_hash);
     }
@@ -145,27 +145,37 @@ Result<void> Tokenizer::Impl::load_merges(const gguf::Metadata& metadata) {
   return {};
 }
 
-Result<void> Tokenizer::Impl::load_bytes(const gguf::Metadata& metadata) {
+// After the kinds are settled: a control token never stands for a byte.
+Result<void> Tokenizer::Impl::load_bytes(const gguf::Metadata& metadata, Token bos) {
   const int64_t n_tokens = static_cast<int64_t>(kinds.size());
   unknown = static_cast<Token>(
       TRY(metadata.integer_or("tokenizer.ggml.unknown_token_id", 0, n_tokens - 1, find("<unk>"))));
   for (int byte = 0; byte < 256; ++byte) {
     const Token token = find(fmt::format("<0x{:02X}>", byte));
-    byte_tokens[static_cast<size_t>(byte)] = token >= 0 ? token : unknown;
-    if (token < 0 && unknown < 0)
+    const bool known = token >= 0 && !is_hidden(token);
+    byte_tokens[static_cast<size_t>(byte)] = known ? token : unknown;
+    if (known) continue;
+    if (unknown < 0)
       return fail("key 'tokenizer.ggml.tokens': neither <0x{:02X}> nor <unk>, expected one of them", byte);
+    if (unknown == bos || is_end(unknown))
+      return fail("key 'tokenizer.ggml.unknown_token_id': {} begins or ends texts, it cannot stand for <0x{:02X}>",
+                  unknown, byte);
   }
   return {};
 }
 
-void Tokenizer::Impl::index_specials() {
+Result<void> Tokenizer::Impl::index_specials() {
+  std::vector<SpecialTokens::Entry> entries;
   for (size_t i = 0; i < kinds.size(); ++i) {
     const std::string_view text = symbols.text(static_cast<uint32_t>(i));
-    if (text.empty() || !is_special(static_cast<Token>(i), true)) continue;
-    auto& lengths = special_lengths[static_cast<unsigned char>(text[0])];
-    const auto length = static_cast<uint32_t>(text.size());
-    if (std::find(lengths.begin(), lengths.end(), length) == lengths.end()) lengths.push_back(length);
+    if (text.empty() || (kinds[i] != TokenKind::user_defined && !is_hidden(static_cast<Token>(i)))) continue;
+    if (text.size() > SpecialTokens::kMaxLength)
+      return fail("key 'tokenizer.ggml.tokens': special token {} has {} bytes, expected at most {}", i,
+                  text.size(), SpecialTokens::kMaxLength);
+    entries.push_back({text, static_cast<Token>(i), kinds[i] == TokenKind::user_defined});
   }
+  specials = SpecialTokens(std::move(entries));
+  return {};
 }
 
 Token Tokenizer::Impl::find(std::string_view text) const {
@@ -173,41 +183,18 @@ Token Tokenizer::Impl::find(std::string_view text) const {
   return token < static_cast<Token>(kinds.size()) || kinds.empty() ? token : -1;
 }
 
-bool Tokenizer::Impl::is_special(Token token, bool parse_special) const {
+// Tokens that are never made of plain text, only of special tokens where the caller parses them.
+bool Tokenizer::Impl::is_hidden(Token token) const {
   const TokenKind kind = kinds[static_cast<size_t>(token)];
-  if (kind == TokenKind::user_defined) return true;
-  return parse_special && (kind == TokenKind::control || kind == TokenKind::unknown);
+  return kind == TokenKind::control || kind == TokenKind::unknown;
 }
 
-// Special tokens in the text, in order. The longest are placed first, wherever they stand; equally long ones
-// from the lower id on, and each from left to right.
-std::vector<Tokenizer::Impl::Match> Tokenizer::Impl::special_matches(std::string_view text,
-                                                                     bool parse_special) const {
-  std::vector<Match> candidates;
-  for (size_t begin = 0; begin < text.size(); ++begin) {
-    for (const uint32_t length : special_lengths[static_cast<unsigned char>(text[begin])]) {
-      if (length > text.size() - begin) continue;
-      const Token token = find(text.substr(begin, length));
-      if (token >= 0 && is_special(token, parse_special)) candidates.push_back({begin, length, token});
-    }
-  }
-  std::sort(candidates.begin(), candidates.end(), [](const Match& a, const Match& b) {
-    if (a.length != b.length) return a.length > b.length;
-    return a.token != b.token ? a.token < b.token : a.begin < b.begin;
-  });
-  std::vector<Match> chosen;
-  std::vector<bool> covered(candidates.empty() ? 0 : text.size());
-  for (const Match& match : candidates) {
-    // A chosen match is at least as long as this one, so an overlap covers one of its ends.
-    if (covered[match.begin] || covered[match.begin + match.length - 1]) continue;
-    std::fill_n(covered.begin() + static_cast<ptrdiff_t>(match.begin), match.length, true);
-    chosen.push_back(match);
-  }
-  std::sort(chosen.begin(), chosen.end(), [](const Match& a, const Match& b) { return a.begin < b.begin; });
-  return chosen;
+bool Tokenizer::Impl::is_end(Token token) const {
+  return std::find(end_of_generation.begin(), end_of_generation.end(), token) != end_of_generation.end();
 }
 
-// Text without special tokens.
+// Text without special tokens. A hostile vocabulary may still lead merges, or a run of newlines, to a control token:
+// the text then stands as bytes. No published vocabulary does.
 void Tokenizer::Impl::encode_fragment(std::string_view fragment, std::vector<Token>& tokens) const {
   const std::string text = replaced(fragment, " ", kSpace);
   std::vector<BpePiece> pieces;
@@ -217,14 +204,14 @@ void Tokenizer::Impl::encode_fragment(std::string_view fragment, std::vector<Tok
     const std::string_view run = std::string_view(text).substr(begin, end - begin);
     begin += run.size();
     const Token whole = newlines ? find(run) : -1;
-    if (whole >= 0) {
+    if (whole >= 0 && !is_hidden(whole)) {
       tokens.push_back(whole);
       continue;
     }
     pieces.clear();
     encode_run(symbols, merges, run, pieces);
     for (const BpePiece& piece : pieces) {
-      if (piece.id < kinds.size())
+      if (piece.id < kinds.size() && !is_hidden(static_cast<Token>(piece.id)))
         tokens.push_back(static_cast<Token>(piece.id));
       else
         encode_bytes(run.substr(piece.begin, piece.length), tokens);
@@ -241,7 +228,6 @@ Result<Tokenizer> Tokenizer::load(const gguf::Metadata& metadata) {
   TRY(impl->load_tokens(metadata));
   TRY(impl->load_kinds(metadata));
   TRY(impl->load_merges(metadata));
-  TRY(impl->load_bytes(metadata));
 
   Tokenizer tokenizer;
   const int64_t last = static_cast<int64_t>(impl->kinds.size()) - 1;
@@ -257,7 +243,8 @@ Result<Tokenizer> Tokenizer::load(const gguf::Metadata& metadata) {
   // An ordinary piece of HTML that some converters take for an end token.
   const Token strike = impl->find("</s>");
   if (strike >= 0 && strike != tokenizer.eos_) impl->kinds[static_cast<size_t>(strike)] = TokenKind::normal;
-  impl->index_specials();
+  TRY(impl->load_bytes(metadata, tokenizer.bos_));
+  TRY(impl->index_specials());
   tokenizer.impl_ = std::move(impl);
   return tokenizer;
 }
@@ -265,7 +252,7 @@ Result<Tokenizer> Tokenizer::load(const gguf::Metadata& metadata) {
 std::vector<Token> Tokenizer::encode(std::string_view text, const EncodeOptions& options) const {
   std::vector<Token> tokens;
   size_t begin = 0;
-  for (const Impl::Match& match : impl_->special_matches(text, options.parse_special)) {
+  for (const SpecialTokens::Match& match : impl_->specials.find(text, options.parse_special)) {
     impl_->encode_fragment(text.substr(begin, match.begin - begin), tokens);
     tokens.push_back(match.token);
     begin = match.begin + match.length;
@@ -311,9 +298,6 @@ TokenKind Tokenizer::kind(Token token) const {
 }
 Token Tokenizer::find(std::string_view stored_text) const { return impl_->find(stored_text); }
 
-bool Tokenizer::is_end_of_generation(Token token) const {
-  const std::vector<Token>& ends = impl_->end_of_generation;
-  return std::find(ends.begin(), ends.end(), token) != ends.end();
-}
+bool Tokenizer::is_end_of_generation(Token token) const { return impl_->is_end(token); }
 
 }  // namespace carat

@@ -119,6 +119,30 @@ TEST_F(TokenizerTest, EndTokensAreControlWhateverTheFileSays) {
     EXPECT_FALSE(tokenizer.is_end_of_generation(tokenizer.find(text))) << text;
 }
 
+// Merges and newline runs that lead to control tokens: only a hostile vocabulary has them.
+TEST(Tokenizer, ControlTokensNeverComeOutOfPlainText) {
+  for (const TokenKind kind : {TokenKind::control, TokenKind::unknown}) {
+    Vocabulary v = small_vocabulary();
+    v.add("hh", kind);
+    v.add("\n\n\n", kind);
+    v.merges.push_back("h h");
+    const Tokenizer tokenizer = load(v).take();
+    const auto encode = [&](std::string_view text, bool parse_special) {
+      return tokenizer.encode(text, {.add_bos = false, .parse_special = parse_special});
+    };
+    const Token h = tokenizer.find("<0x68>"), newline = tokenizer.find("\n");
+    EXPECT_EQ(encode("hh", false), (std::vector<Token>{h, h}));
+    EXPECT_EQ(encode("\n\n\n", false), (std::vector<Token>{newline, newline, newline}));
+    EXPECT_EQ(encode("hh", true), std::vector<Token>{tokenizer.find("hh")});
+  }
+  // A file that declares a byte's token to be the beginning of texts.
+  gguf::Metadata metadata;
+  describe(small_vocabulary(), metadata);
+  const Token q = load(small_vocabulary()).take().find("<0x71>");
+  metadata.set("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(q));
+  EXPECT_EQ(Tokenizer::load(metadata).take().encode("q", {.add_bos = false}), std::vector<Token>{3});
+}
+
 TEST_F(TokenizerTest, BosOnce) {
   const Tokenizer::EncodeOptions plain{.add_bos = true, .parse_special = false};
   const Tokenizer::EncodeOptions special{.add_bos = true, .parse_special = true};
@@ -239,6 +263,30 @@ TEST(Tokenizer, RefusesBadVocabularies) {
   EXPECT_EQ(error_after([](Metadata&) {}), "no error");
   EXPECT_EQ(error_after([](Metadata& m) { m.set("tokenizer.ggml.model", std::string("gpt2")); }),
             "key 'tokenizer.ggml.model': 'gpt2', expected 'gemma4'");
+  EXPECT_EQ(error_after([](Metadata& m) { m.set("tokenizer.ggml.model", std::string("x\n\x1b[1m")); }),
+            "key 'tokenizer.ggml.model': 'x\\x0a\\x1b[1m', expected 'gemma4'");
+  EXPECT_EQ(error_after([](Metadata& m) {
+              Vocabulary v = small_vocabulary();
+              v.add("<" + std::string(255, 'x'), TokenKind::user_defined);
+              describe(v, m);
+            }),
+            "no error");
+  EXPECT_EQ(error_after([](Metadata& m) {
+              Vocabulary v = small_vocabulary();
+              v.add("<" + std::string(256, 'x'), TokenKind::control);
+              describe(v, m);
+            }),
+            fmt::format("key 'tokenizer.ggml.tokens': special token {} has 257 bytes, expected at most 256",
+                        small_vocabulary().n_tokens()));
+  EXPECT_EQ(error_after([](Metadata& m) {
+              describe(special_vocabulary(), m);
+              m.set_texts("tokenizer.ggml.merges", std::vector<std::string>{"a b"});
+              m.set("tokenizer.ggml.unknown_token_id", uint32_t{2});
+            }),
+            "key 'tokenizer.ggml.unknown_token_id': 2 begins or ends texts, it cannot stand for <0x00>");
+  EXPECT_EQ(error_after([](Metadata& m) { m.set("tokenizer.ggml.token_type", int32_t{1}); }),
+            fmt::format("key 'tokenizer.ggml.token_type': 1 entries, expected one for each of {} tokens",
+                        small_vocabulary().n_tokens()));
   EXPECT_EQ(error_after([](Metadata& m) { m.remove("tokenizer.ggml.merges"); }),
             "key 'tokenizer.ggml.merges' is missing");
   EXPECT_EQ(
