@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "gguf/layout.h"
 #include "model/architecture.h"
 
 namespace carat {
@@ -20,6 +21,8 @@ constexpr int64_t kMaxFf = 1 << 24;
 constexpr int64_t kMaxVocab = 1 << 24;
 constexpr int64_t kMaxExperts = 1 << 12;
 constexpr int64_t kMaxPositions = INT32_MAX;
+// Without it a row of zeros has no norm.
+constexpr double kMinEpsilon = 1e-12;
 
 class ConfigReader {
  public:
@@ -28,7 +31,7 @@ class ConfigReader {
   Result<Config> read() {
     const std::string_view architecture = TRY(metadata_.text("general.architecture"));
     if (architecture != "gemma4")
-      return fail("key 'general.architecture': '{}', expected 'gemma4'", architecture);
+      return fail("key 'general.architecture': '{}', expected 'gemma4'", gguf::printable(architecture));
     TRY(read_sizes());
     TRY(read_experts());
     TRY(read_layers());
@@ -54,10 +57,13 @@ class ConfigReader {
 
   // One value per layer from an array of that length or a scalar.
   Result<std::vector<int64_t>> per_layer(std::string_view name, int64_t min, int64_t max) const {
+    const gguf::Value* value = metadata_.find(key(name));
+    const gguf::Array* array = value == nullptr ? nullptr : std::get_if<gguf::Array>(value);
+    if (array != nullptr && gguf::size_of(*array) != n_layers_)
+      return fail("key '{}': {} entries, expected one for each of {} layers", key(name),
+                  gguf::size_of(*array), n_layers_);
     std::vector<int64_t> values = TRY(metadata_.integers(key(name), n_layers_));
-    if (values.size() != n_layers_)
-      return fail("key '{}': {} entries, expected one for each of {} layers", key(name), values.size(),
-                  n_layers_);
+    CHECK(values.size() == n_layers_);
     for (size_t i = 0; i < values.size(); ++i)
       if (values[i] < min || values[i] > max)
         return fail("key '{}': {} (layer {}) is outside {}..{}", key(name), values[i], i, min, max);
@@ -65,14 +71,14 @@ class ConfigReader {
   }
 
   Result<void> read_sizes() {
-    config_.name = std::string(file_name());
-    if (metadata_.contains("general.name")) config_.name = std::string(TRY(metadata_.text("general.name")));
+    config_.name = gguf::printable(
+        metadata_.contains("general.name") ? TRY(metadata_.text("general.name")) : file_name());
     n_layers_ = static_cast<size_t>(TRY(integer("block_count", 1, kMaxLayers)));
     config_.dim = TRY(integer("embedding_length", 1, kMaxDim));
     config_.context_length = TRY(integer("context_length", 1, kMaxPositions));
     config_.per_layer_dim = TRY(metadata_.integer_or(key("embedding_length_per_layer_input"), 0, kMaxDim, 0));
     config_.norm_eps =
-        static_cast<float>(TRY(number_or("attention.layer_norm_rms_epsilon", 0, 1, config_.norm_eps)));
+        static_cast<float>(TRY(number_or("attention.layer_norm_rms_epsilon", kMinEpsilon, 1, config_.norm_eps)));
     config_.logit_soft_cap = static_cast<float>(TRY(number_or("final_logit_softcapping", 0, 1e9, 30)));
     const Tensor* embedding = file_.find("token_embd.weight");
     if (embedding == nullptr) return fail("tensor 'token_embd.weight' is missing");
@@ -186,12 +192,17 @@ class ConfigReader {
     return {};
   }
 
-  // Ids beyond the vocabulary cannot be produced anyway; published files have carried them.
+  // Each id once, in the file's order. Those beyond the vocabulary cannot be produced anyway; published files have
+  // carried them.
   Result<void> read_suppressed_tokens() {
     constexpr std::string_view name = "tokenizer.ggml.suppress_tokens";
     if (!metadata_.contains(name)) return {};
-    for (const int64_t id : TRY(metadata_.integers(name, 1)))
-      if (id >= 0 && id < config_.n_vocab) config_.suppressed_tokens.push_back(static_cast<int32_t>(id));
+    std::vector<bool> seen(static_cast<size_t>(config_.n_vocab));
+    for (const int64_t id : TRY(metadata_.integers(name, 1))) {
+      if (id < 0 || id >= config_.n_vocab || seen[static_cast<size_t>(id)]) continue;
+      seen[static_cast<size_t>(id)] = true;
+      config_.suppressed_tokens.push_back(static_cast<int32_t>(id));
+    }
     return {};
   }
 

@@ -29,7 +29,7 @@ struct LayerConfig {
 };
 
 struct Config {
-  std::string name;  // general.name or the file's
+  std::string name;  // general.name or the file's, as printable text
   int64_t dim = 0;   // H
   int64_t n_vocab = 0;
   int64_t context_length = 0;
@@ -38,7 +38,7 @@ struct Config {
   int64_t per_layer_dim = 0;  // per-layer embeddings; 0: none
   int64_t n_experts = 0, n_experts_used = 0, n_expert_ff = 0;
   std::vector<LayerConfig> layers;
-  std::vector<int32_t> suppressed_tokens;  // never produced: -inf after the soft cap
+  std::vector<int32_t> suppressed_tokens;  // never produced: -inf after the soft cap; no id twice
 
   int n_layers() const { return static_cast<int>(layers.size()); }
   bool owns_kv(int layer) const { return layers[static_cast<size_t>(layer)].kv_source == layer; }

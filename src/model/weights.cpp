@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 #include <unordered_map>
 
@@ -59,6 +60,9 @@ constexpr ModelField kModelFields[] = {
     {"per_layer_model_proj.weight", &Weights::per_layer_model_proj},
     {"per_layer_proj_norm.weight", &Weights::per_layer_proj_norm},
 };
+
+// Published files have 1 and, for pairs that do not turn, 1e30. Far below 1 an angle has no digits left.
+constexpr float kMinRopeDivisor = 1e-3f;
 
 bool must_be_f32(TensorRole role) { return role == TensorRole::norm || role == TensorRole::scale; }
 
@@ -170,9 +174,10 @@ class Finder {
   Result<void> check_rope_divisors() const {
     const Tensor& divisors = weights_.rope_divisors;
     for (int64_t i = 0; divisors && i < divisors.n_elements(); ++i) {
-      if (!(divisors.f32()[i] > 0))
-        return fail("{}: tensor '{}': value {} is {}, expected a positive number", file_.path, divisors.name,
-                    i, divisors.f32()[i]);
+      const float divisor = divisors.f32()[i];
+      if (!std::isfinite(divisor) || divisor < kMinRopeDivisor)
+        return fail("{}: tensor '{}': value {} is {}, expected a finite number from {} on", file_.path,
+                    divisors.name, i, divisor, kMinRopeDivisor);
     }
     return {};
   }

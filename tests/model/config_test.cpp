@@ -113,17 +113,34 @@ TEST(Config, ScalarsAndArraysOfAnyIntegerTypeAreTheSame) {
   same([](Metadata& m) { m.set("gemma4.block_count", uint64_t{6}); });
 }
 
-TEST(Config, SuppressedTokensBeyondTheVocabularyAreDropped) {
+TEST(Config, SuppressedTokensAreOfTheVocabularyAndEachOnce) {
   const Config read = read_after(tiny_moe_config(), [](Metadata& m) {
-    m.set("tokenizer.ggml.suppress_tokens", Array(std::vector<int32_t>{-1, 511, 512, 3}));
+    m.set("tokenizer.ggml.suppress_tokens", Array(std::vector<int32_t>{-1, 511, 512, 3, 511, 3}));
   });
   EXPECT_EQ(read.suppressed_tokens, (std::vector<int32_t>{511, 3}));
+}
+
+TEST(Config, NamesAreOneLineOfPrintableText) {
+  const auto name = [](std::string text) {
+    return read_after(tiny_ple_config(), [&](Metadata& m) { m.set("general.name", std::move(text)); }).name;
+  };
+  EXPECT_EQ(name("a model"), "a model");
+  EXPECT_EQ(name("a\nmodel\x1b[31m"), "a\\x0amodel\\x1b[31m");
+  EXPECT_LT(name(std::string(1 << 20, 'x')).size(), 100u);
 }
 
 TEST(Config, RefusesWithOneLine) {
   const auto error = [](auto change) { return error_after(tiny_ple_config(), change); };
   EXPECT_EQ(error([](Metadata& m) { m.set("general.architecture", std::string("gemma3")); }),
             "fake.gguf: key 'general.architecture': 'gemma3', expected 'gemma4'");
+  EXPECT_EQ(error([](Metadata& m) { m.set("general.architecture", std::string("a\n\x1b[2J")); }),
+            "fake.gguf: key 'general.architecture': 'a\\x0a\\x1b[2J', expected 'gemma4'");
+  EXPECT_EQ(error([](Metadata& m) { m.set("gemma4.attention.layer_norm_rms_epsilon", 0.0f); }),
+            "fake.gguf: key 'gemma4.attention.layer_norm_rms_epsilon': 0 is outside 1e-12..1");
+  EXPECT_EQ(error([](Metadata& m) {
+              m.set("gemma4.attention.head_count", Array(std::vector<uint64_t>(9, UINT64_MAX)));
+            }),
+            "fake.gguf: key 'gemma4.attention.head_count': 9 entries, expected one for each of 7 layers");
   EXPECT_EQ(error([](Metadata& m) { m.remove("gemma4.attention.sliding_window"); }),
             "fake.gguf: key 'gemma4.attention.sliding_window' is missing");
   EXPECT_EQ(error([](Metadata& m) { m.set("gemma4.block_count", uint32_t{1000000}); }),

@@ -80,8 +80,12 @@ TEST(Weights, RefusesWithOneLine) {
             "fake.gguf: tensor 'blk.0.attn_norm.weight': type F16, expected F32");
   EXPECT_EQ(error([](FakeFile& f) { f.tensor("blk.2.ffn_up.weight").type = TensorType::I32; }),
             "fake.gguf: tensor 'blk.2.ffn_up.weight': type I32, expected one that Carat computes with");
-  EXPECT_EQ(error([](FakeFile& f) { f.set_values("rope_freqs.weight", 0); }),
-            "fake.gguf: tensor 'rope_freqs.weight': value 0 is 0, expected a positive number");
+  for (const float divisor : {0.0f, -1.0f, 1e-45f, 9e-4f, INFINITY, NAN})
+    EXPECT_EQ(error([&](FakeFile& f) { f.set_values("rope_freqs.weight", divisor); }),
+              fmt::format("fake.gguf: tensor 'rope_freqs.weight': value 0 is {}, expected a finite number from 0.001 on",
+                          divisor));
+  for (const float divisor : {1e-3f, 1.0f, 8.0f, 1e30f})
+    EXPECT_EQ(error([&](FakeFile& f) { f.set_values("rope_freqs.weight", divisor); }), "no error");
   EXPECT_EQ(error([](FakeFile& f) {
               f.add("output.weight", {64, 511, 1, 1}, TensorType::F32);
             }),
