@@ -44,12 +44,18 @@ std::vector<Token> random_tokens(int64_t n, int64_t n_vocab) {
 
 class Bench {
  public:
-  Bench(std::shared_ptr<const Model> model, Backend& backend, TensorType kv, const Flags& flags)
-      : model_(model), flags_(flags), forward_(model, backend, {.max_rows = 512, .prefill_cut = !flags.no_cut}),
-        cache_(model->config,
-               {.n_positions = flags.depth + std::max(flags.n_prompt, flags.n_decode), .max_batch = 512, .type = kv},
-               backend),
-        logits_(static_cast<size_t>(model->config.n_vocab)) {}
+  static Result<Bench> create(std::shared_ptr<const Model> model, Backend& backend, TensorType kv,
+                              const Flags& flags) {
+    const int64_t n_positions = flags.depth + std::max(flags.n_prompt, flags.n_decode);
+    if (n_positions > model->config.context_length)
+      return fail("bench: {} tokens (--depth and the longer of -p and -n), but the context of {} has {}", n_positions,
+                  model->file.path, model->config.context_length);
+    Forward forward =
+        TRY(Forward::create(model, backend, {.max_rows = 512, .prefill_cut = !flags.no_cut}));
+    KvCache cache = TRY(KvCache::create(
+        model->config, {.n_positions = std::max<int64_t>(n_positions, 1), .max_batch = 512, .type = kv}, backend));
+    return Bench(std::move(model), flags, std::move(forward), std::move(cache));
+  }
 
   Measurement prompt() {
     return {fmt::format("pp{}", flags_.n_prompt), median_rate(flags_.n_prompt, [&] {
@@ -71,6 +77,10 @@ class Bench {
   }
 
  private:
+  Bench(std::shared_ptr<const Model> model, const Flags& flags, Forward forward, KvCache cache)
+      : model_(std::move(model)), flags_(flags), forward_(std::move(forward)), cache_(std::move(cache)),
+        logits_(static_cast<size_t>(model_->config.n_vocab)) {}
+
   // Median tokens/s over the repetitions, each at the asked depth; one more run first warms caches and pages.
   template <class Body>
   double median_rate(int n, const Body& body) {
@@ -95,7 +105,7 @@ class Bench {
 Result<int> bench(const Flags& flags) {
   const auto model = TRY(open_model(flags.file));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
-  Bench runner(model, *backend, TRY(flags.engine.kv_type()), flags);
+  Bench runner = TRY(Bench::create(model, *backend, TRY(flags.engine.kv_type()), flags));
   std::vector<Measurement> results;
   if (flags.n_prompt > 0) results.push_back(runner.prompt());
   if (flags.n_decode > 0) results.push_back(runner.decode());

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
@@ -30,17 +31,36 @@ struct Flags {
 // Called with each scored row: position and logits (the callee may change them).
 using RowSink = std::function<Result<void>(int64_t position, std::span<float> logits)>;
 
+// A row that can be ranked: numbers, or -inf for a token that the model never produces, and not only those.
+Result<void> check_row(std::span<const float> logits, int64_t position) {
+  bool possible = false;
+  for (const float value : logits) {
+    if (std::isnan(value) || value == std::numeric_limits<float>::infinity())
+      return fail("logits: position {}: the model's logits are not numbers", position);
+    possible = possible || std::isfinite(value);
+  }
+  if (!possible) return fail("logits: position {}: no token is possible", position);
+  return {};
+}
+
 class Scorer {
  public:
-  Scorer(std::shared_ptr<const Model> model, Backend& backend, TensorType kv, const Flags& flags)
-      : model_(std::move(model)), backend_(backend), kv_(kv), flags_(flags),
-        forward_(model_, backend, {.max_rows = flags.max_rows, .prefill_cut = !flags.no_cut}) {}
+  static Result<Scorer> create(std::shared_ptr<const Model> model, Backend& backend, TensorType kv,
+                               const Flags& flags) {
+    Forward forward =
+        TRY(Forward::create(model, backend, {.max_rows = flags.max_rows, .prefill_cut = !flags.no_cut}));
+    return Scorer(std::move(model), backend, kv, flags, std::move(forward));
+  }
 
   Result<void> run(std::span<const Token> tokens, bool all, const RowSink& sink) {
     const int64_t n = static_cast<int64_t>(tokens.size());
     if (n == 0) return fail("logits: no tokens");
-    KvCache cache(model_->config, {.n_positions = n, .max_batch = std::min<int64_t>(n, flags_.max_rows), .type = kv_},
-                  backend_);
+    if (n > model_->config.context_length)
+      return fail("logits: {} tokens, but the context of {} has {}", n, model_->file.path,
+                  model_->config.context_length);
+    KvCache cache = TRY(KvCache::create(
+        model_->config, {.n_positions = n, .max_batch = std::min<int64_t>(n, flags_.max_rows), .type = kv_},
+        backend_));
     for (int64_t begin = 0; begin < n; begin += flags_.max_rows) {
       const int64_t count = std::min<int64_t>(flags_.max_rows, n - begin);
       const Chunk chunk{&cache, tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count))};
@@ -51,11 +71,15 @@ class Scorer {
   }
 
  private:
+  Scorer(std::shared_ptr<const Model> model, Backend& backend, TensorType kv, const Flags& flags, Forward forward)
+      : model_(std::move(model)), backend_(backend), kv_(kv), flags_(flags), forward_(std::move(forward)) {}
+
   Result<void> score(std::span<const float> hidden, int64_t position, const RowSink& sink) {
     const size_t dim = static_cast<size_t>(model_->config.dim);
     std::vector<float> logits(static_cast<size_t>(model_->config.n_vocab));
     for (size_t row = 0; row < hidden.size() / dim; ++row) {
       forward_.logits(hidden.subspan(row * dim, dim), 1, logits.data());
+      TRY(check_row(logits, position + static_cast<int64_t>(row)));
       TRY(sink(position + static_cast<int64_t>(row), logits));
     }
     return {};
@@ -161,7 +185,7 @@ Result<int> score_batch(const Flags& flags, Scorer& scorer, const Model& model) 
 Result<int> logits(const Flags& flags) {
   const auto model = TRY(open_model(flags.file));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
-  Scorer scorer(model, *backend, TRY(flags.engine.kv_type()), flags);
+  Scorer scorer = TRY(Scorer::create(model, *backend, TRY(flags.engine.kv_type()), flags));
   if (!flags.batch.empty()) return score_batch(flags, scorer, *model);
   const auto tokens = flags.tokens ? TRY(parse_token_list(*flags.tokens, model->config.n_vocab))
                                    : model->tokenizer.encode(flags.prompt, {.parse_special = flags.special});

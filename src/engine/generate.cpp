@@ -52,16 +52,19 @@ double Generation::decode_tokens_per_second() const {
 Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> model,
                                                  std::unique_ptr<Backend> backend,
                                                  const SessionOptions& options) {
-  TRY(KvCache::check(model->config, shape_of(model->config, options)));
-  return std::unique_ptr<Session>(new Session(std::move(model), std::move(backend), options));
+  const KvCache::Shape shape = shape_of(model->config, options);
+  KvCache cache = TRY(KvCache::create(model->config, shape, *backend));
+  Forward forward = TRY(Forward::create(model, *backend, {.max_rows = shape.max_batch}));
+  return std::unique_ptr<Session>(
+      new Session(std::move(model), std::move(backend), std::move(forward), std::move(cache)));
 }
 
-Session::Session(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend,
-                 const SessionOptions& options)
+Session::Session(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend, Forward forward,
+                 KvCache cache)
     : model_(std::move(model)),
       backend_(std::move(backend)),
-      forward_(model_, *backend_, {.max_rows = shape_of(model_->config, options).max_batch}),
-      cache_(model_->config, shape_of(model_->config, options), *backend_),
+      forward_(std::move(forward)),
+      cache_(std::move(cache)),
       logits_(static_cast<size_t>(model_->config.n_vocab)) {}
 
 Result<Generation> Session::generate(std::span<const Token> prompt, const GenerateOptions& options,
@@ -71,6 +74,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
     return fail("the prompt has {} tokens, but only {} fit the context", prompt.size(), n_positions());
   for (const Token token : prompt)
     if (token < 0 || token >= model_->config.n_vocab) return fail("{} is not a token of this model", token);
+  Sampler sampler = TRY(Sampler::create(options.sampler));
 
   Generation generation;
   generation.bytes_per_token = decode_bytes(*model_);
@@ -80,7 +84,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
   generation.prompt_seconds = seconds_since(start);
   generation.n_prompt = cache_.n_used() - generation.n_reused;
   generation.stopped = StopReason::interrupted;
-  if (done) TRY(continue_text(options, on_token, generation));
+  if (done) TRY(continue_text(options, sampler, on_token, generation));
   return generation;
 }
 
@@ -110,9 +114,8 @@ bool Session::compute(std::span<const Token> tokens) {
   return true;
 }
 
-Result<void> Session::continue_text(const GenerateOptions& options, const OnToken& on_token,
-                                    Generation& generation) {
-  Sampler sampler = TRY(Sampler::create(options.sampler));
+Result<void> Session::continue_text(const GenerateOptions& options, Sampler& sampler,
+                                    const OnToken& on_token, Generation& generation) {
   const Clock::time_point start = Clock::now();
   const auto stop = [&](StopReason reason) -> Result<void> {
     generation.stopped = reason;

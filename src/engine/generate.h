@@ -52,7 +52,7 @@ using OnToken = std::function<bool(Token)>;
 
 class Session {
  public:
-  // Errors: a cache type that does not fit the model's heads.
+  // Errors: a cache type that does not fit the model's heads; more memory than the machine has.
   static Result<std::unique_ptr<Session>> create(std::shared_ptr<const Model> model,
                                                  std::unique_ptr<Backend> backend,
                                                  const SessionOptions& options);
@@ -62,18 +62,19 @@ class Session {
   int64_t n_positions() const { return cache_.n_positions(); }
 
   // Continues `prompt`, the whole text so far. What the cache holds of its beginning is not computed again.
-  // interrupted() ends it with what there is. Errors: an empty or too long prompt, sampler options out of
-  // range.
+  // interrupted() ends it with what there is. Errors, before anything is computed: an empty or too long
+  // prompt, sampler options out of range. And: a model whose logits are not numbers.
   Result<Generation> generate(std::span<const Token> prompt, const GenerateOptions& options,
                               const OnToken& on_token = nullptr);
 
  private:
-  Session(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend,
-          const SessionOptions& options);
+  Session(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend, Forward forward,
+          KvCache cache);
 
   int64_t reuse(std::span<const Token> prompt);
   bool compute(std::span<const Token> tokens);
-  Result<void> continue_text(const GenerateOptions& options, const OnToken& on_token, Generation& generation);
+  Result<void> continue_text(const GenerateOptions& options, Sampler& sampler, const OnToken& on_token,
+                             Generation& generation);
 
   std::shared_ptr<const Model> model_;
   std::unique_ptr<Backend> backend_;

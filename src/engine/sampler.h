@@ -1,4 +1,5 @@
-// Sampler: chooses a token from logits. The same seed and logits give the same tokens on every machine.
+// Sampler: chooses a token from logits. The same seed and logits give the same tokens with the same mathematical
+// library; between libraries exp() may differ in its last bit, and then, rarely, a draw.
 #pragma once
 
 #include <cstdint>

@@ -66,7 +66,7 @@ uint64_t memory_bytes(const Model& model, int64_t n_ctx, TensorType kv) {
   const int64_t per_row = 6 * config.dim + widest + config.per_layer_dim * config.n_layers();
   const uint64_t scratch = static_cast<uint64_t>((kRows * per_row + config.n_vocab) * 4);
   const KvCache::Shape shape{std::min(n_ctx, config.context_length), kRows, kv};
-  return model.weight_bytes() + KvCache::bytes_needed(config, shape) + scratch;
+  return model.weight_bytes() + static_cast<uint64_t>(KvCache::bytes_needed(config, shape)) + scratch;
 }
 
 ReportRow describe_file(const CompareFile& file) {

@@ -124,7 +124,7 @@ class Worker {
 
  private:
   Result<Backend*> backend_of(Precision precision);
-  KvCache& cache(Lane& lane, size_t slot);
+  Result<void> make_caches(Lane& lane, size_t n_slots);
   void forward(Lane& lane, const std::vector<Piece>& pieces);
   Result<void> run_pieces(const std::vector<Piece>& pieces);
   void reduce_tile(int64_t n_rows);
@@ -168,7 +168,8 @@ Result<void> Worker::prepare() {
     const size_t tile_size = static_cast<size_t>(tile_ * m.model->config.n_vocab);
     lanes_.push_back({&m,
                       backend,
-                      std::make_unique<Forward>(m.model, *backend, ForwardOptions{request_.max_rows}),
+                      std::make_unique<Forward>(
+                          TRY(Forward::create(m.model, *backend, ForwardOptions{request_.max_rows}))),
                       {},
                       is_reference,
                       {},
@@ -181,20 +182,21 @@ Result<void> Worker::prepare() {
 }
 
 // Slot 0 takes items of any length, the others only those that share a batch.
-KvCache& Worker::cache(Lane& lane, size_t slot) {
-  while (lane.caches.size() <= slot) {
+Result<void> Worker::make_caches(Lane& lane, size_t n_slots) {
+  while (lane.caches.size() < n_slots) {
     const int64_t n_positions = lane.caches.empty() ? longest_ : std::min(longest_, request_.max_rows);
-    lane.caches.push_back(std::make_unique<KvCache>(
-        lane.config(),
-        KvCache::Shape{n_positions, std::min(n_positions, request_.max_rows), lane.under_test->kv},
-        *lane.backend));
+    const KvCache::Shape shape{n_positions, std::min(n_positions, request_.max_rows), lane.under_test->kv};
+    lane.caches.push_back(
+        std::make_unique<KvCache>(TRY(KvCache::create(lane.config(), shape, *lane.backend))));
   }
-  return *lane.caches[slot];
+  return {};
 }
 
 Result<void> Worker::run(const std::vector<int64_t>& batch) {
-  for (Lane& lane : lanes_)
-    for (size_t slot = 0; slot < batch.size(); ++slot) cache(lane, slot).clear();
+  for (Lane& lane : lanes_) {
+    TRY(make_caches(lane, batch.size()));
+    for (size_t slot = 0; slot < batch.size(); ++slot) lane.caches[slot]->clear();
+  }
   std::vector<Piece> pieces;
   for (const int64_t item : batch)
     pieces.push_back(
@@ -215,7 +217,7 @@ void Worker::forward(Lane& lane, const std::vector<Piece>& pieces) {
     const Piece& p = pieces[slot];
     const SuiteItem& item = suite_.items[static_cast<size_t>(p.item)];
     chunks.push_back(
-        {&cache(lane, slot),
+        {lane.caches[slot].get(),
          std::span(item.tokens).subspan(static_cast<size_t>(p.begin), static_cast<size_t>(p.end - p.begin))});
   }
   const std::span<const float> hidden = lane.forward->run(chunks, Rows::all);

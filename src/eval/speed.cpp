@@ -28,8 +28,8 @@ Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, 
   const auto backend = TRY(make_cpu_backend({.n_threads = n_threads, .precision = Precision::fast}));
   const int64_t n_prompt = std::clamp<int64_t>(model->config.context_length / 2, 1, 128);
   const int64_t n_decode = std::clamp<int64_t>(model->config.context_length - n_prompt, 1, 16);
-  Forward forward(model, *backend, {.max_rows = n_prompt});
-  KvCache cache(model->config, {n_prompt + n_decode, n_prompt, kv}, *backend);
+  Forward forward = TRY(Forward::create(model, *backend, {.max_rows = n_prompt}));
+  KvCache cache = TRY(KvCache::create(model->config, {n_prompt + n_decode, n_prompt, kv}, *backend));
   Random random(1);
   std::vector<Token> prompt(static_cast<size_t>(n_prompt));
   for (Token& token : prompt) token = static_cast<Token>(random.below(model->config.n_vocab));

@@ -7,6 +7,8 @@
 #include <limits>
 #include <utility>
 
+#include "model/memory_budget.h"
+
 namespace carat {
 namespace {
 
@@ -40,6 +42,31 @@ std::vector<float> inverse_frequencies(const LayerConfig& layer, const Tensor& d
     frequencies.push_back(frequency < kNoTurn ? 0.0f : static_cast<float>(frequency));
   }
   return frequencies;
+}
+
+// The widest of each kind over a model's layers, in values.
+struct Widths {
+  int64_t head = 0, q = 0, kv = 0, ff = 0;
+};
+
+Widths widest(const Config& config) {
+  Widths w;
+  for (const LayerConfig& layer : config.layers) {
+    w.head = std::max(w.head, layer.head_dim);
+    w.q = std::max(w.q, layer.q_size());
+    w.kv = std::max(w.kv, layer.kv_size());
+    w.ff = std::max(w.ff, layer.n_ff);
+  }
+  return w;
+}
+
+// The backend's own memory for one row, about: its input rounded to 8 bits with scales, angles, and the rows of its
+// experts. Nothing here can overflow: the config's numbers are bounded where they are read.
+int64_t backend_bytes_per_row(const Config& config, const Widths& w) {
+  const auto rounded = [](int64_t n) { return 2 * n + 1024; };
+  const int64_t angles = 16 * w.head;
+  const int64_t slot = 4 * (2 * config.dim + 3 * config.n_expert_ff) + rounded(std::max(config.dim, config.n_expert_ff));
+  return rounded(std::max({config.dim, w.q, w.ff})) + angles + config.n_experts_used * slot;
 }
 
 }  // namespace
@@ -100,19 +127,14 @@ Forward::Impl::Impl(std::shared_ptr<const Model> the_model, Backend& the_backend
       options(the_options),
       config(model->config),
       weights(model->weights) {
-  CHECK(options.max_rows >= 1);
-  int64_t q_size = 0, kv_size = 0, n_ff = 0;
-  for (const LayerConfig& layer : config.layers) {
-    q_size = std::max(q_size, layer.q_size());
-    kv_size = std::max(kv_size, layer.kv_size());
-    n_ff = std::max(n_ff, layer.n_ff);
+  const Widths w = widest(config);
+  for (const LayerConfig& layer : config.layers)
     frequencies.push_back(inverse_frequencies(layer, weights.rope_divisors));
-  }
   const auto rows_of = [&](int64_t dim) { return Rows2d(backend, options.max_rows, dim); };
   h = rows_of(config.dim), x = rows_of(config.dim), y = rows_of(config.dim);
-  q = rows_of(q_size), attended = rows_of(q_size);
-  k = rows_of(kv_size), v = rows_of(kv_size);
-  gate = rows_of(n_ff), up = rows_of(n_ff);
+  q = rows_of(w.q), attended = rows_of(w.q);
+  k = rows_of(w.kv), v = rows_of(w.kv);
+  gate = rows_of(w.ff), up = rows_of(w.ff);
   inputs = rows_of(config.per_layer_dim * config.n_layers());
   spare_inputs = rows_of(config.per_layer_dim * config.n_layers());
   injected = rows_of(config.per_layer_dim);
@@ -154,6 +176,8 @@ void Forward::Impl::begin(std::span<const Chunk> chunks, Rows wanted) {
   for (const Chunk& chunk : chunks) {
     const int64_t n = static_cast<int64_t>(chunk.tokens.size()), position = chunk.cache->n_used();
     CHECK(n >= 1 && n <= chunk.cache->max_batch() && position + n <= chunk.cache->n_positions());
+    CHECK(chunk.cache->fits(config));
+    for (const Token token : chunk.tokens) CHECK(token >= 0 && token < config.n_vocab);
     CHECK(std::find(caches.begin(), caches.end(), chunk.cache) == caches.end());
     caches.push_back(chunk.cache);
     segments.push_back({n_rows, n, position, {}});
@@ -315,8 +339,27 @@ void Forward::Impl::logits(std::span<const float> hidden, int64_t n, float* out)
       out[r * config.n_vocab + token] = -std::numeric_limits<float>::infinity();
 }
 
-Forward::Forward(std::shared_ptr<const Model> model, Backend& backend, const ForwardOptions& options)
-    : impl_(std::make_unique<Impl>(std::move(model), backend, options)) {}
+int64_t Forward::bytes_needed(const Config& config, int64_t max_rows) {
+  const Widths w = widest(config);
+  const int64_t n_inputs = config.per_layer_dim * config.n_layers();
+  int64_t floats = 3 * config.dim + 2 * (w.q + w.kv + w.ff + n_inputs) + config.per_layer_dim;
+  if (config.n_experts > 0) floats += config.n_experts + 2 * config.n_experts_used + config.dim;
+  const int64_t per_row = 4 * floats + backend_bytes_per_row(config, w);
+  const int64_t gains = config.n_experts > 0 ? 4 * config.dim * config.n_layers() : 0;
+  return saturating_add(saturating_multiply(per_row, max_rows), gains);
+}
+
+Result<Forward> Forward::create(std::shared_ptr<const Model> model, Backend& backend,
+                                const ForwardOptions& options) {
+  if (options.max_rows < 1) return fail("calls of {} rows, expected at least 1", options.max_rows);
+  TRY(check_memory(bytes_needed(model->config, options.max_rows),
+                   fmt::format("scratch for {} rows", options.max_rows)));
+  return Forward(std::make_unique<Impl>(std::move(model), backend, options));
+}
+
+Forward::Forward(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Forward::Forward(Forward&&) noexcept = default;
+Forward& Forward::operator=(Forward&&) noexcept = default;
 Forward::~Forward() = default;
 
 const Model& Forward::model() const { return *impl_->model; }
@@ -330,7 +373,7 @@ void Forward::logits(std::span<const float> hidden, int64_t n_rows, float* out) 
 }
 
 std::span<const float> prefill(Forward& forward, KvCache& cache, std::span<const Token> tokens) {
-  CHECK(!tokens.empty());
+  CHECK(!tokens.empty() && static_cast<int64_t>(tokens.size()) <= cache.n_positions() - cache.n_used());
   const size_t piece = static_cast<size_t>(std::min(forward.options().max_rows, cache.max_batch()));
   while (tokens.size() > piece) {
     const Chunk chunk{&cache, tokens.first(piece)};

@@ -11,7 +11,11 @@
 
 namespace carat {
 
-// Some tokens of one sequence, continuing its cache. The cache advances by tokens.size().
+// Some tokens of one sequence, continuing its cache. The cache advances by tokens.size(). Whoever takes tokens or
+// lengths from a user checks them first: here they are preconditions.
+//  - at least one token, at most the cache's max_batch, and no more than its positions that are left;
+//  - every token in [0, n_vocab);
+//  - the cache was made for this model's config and lives in this Forward's backend; no two chunks share one.
 struct Chunk {
   KvCache* cache;
   std::span<const Token> tokens;
@@ -31,31 +35,40 @@ struct ForwardOptions {
 // Scratch for calls on one model and backend; one per thread of control.
 class Forward {
  public:
-  Forward(std::shared_ptr<const Model> model, Backend& backend, const ForwardOptions& options = {});
+  // `backend` outlives it. Errors: max_rows less than 1, or scratch that the machine has no memory for.
+  static Result<Forward> create(std::shared_ptr<const Model> model, Backend& backend,
+                                const ForwardOptions& options = {});
+  Forward(Forward&&) noexcept;
+  Forward& operator=(Forward&&) noexcept;
   ~Forward();
+
+  // Scratch for calls of max_rows rows, the backend's own among it (an estimate); INT64_MAX if it is more.
+  static int64_t bytes_needed(const Config& config, int64_t max_rows);
 
   const Model& model() const;
   Backend& backend() const;
   const ForwardOptions& options() const;
 
-  // Runs the chunks (total rows <= max_rows; each fits its cache) and returns the post-final-norm hidden
-  // states of the wanted rows, in order: [n_wanted, dim], valid until the next call.
+  // Runs the chunks (1 … max_rows rows together; see Chunk) and returns the post-final-norm hidden states of
+  // the wanted rows, in order: [n_wanted, dim], valid until the next call.
   std::span<const float> run(std::span<const Chunk> chunks, Rows rows);
 
   // logits[r, :] of hidden rows [n_rows, dim]: head, soft cap, suppressed tokens -> -inf. out [n_rows,
-  // n_vocab].
+  // n_vocab]. `hidden` has exactly n_rows rows.
   void logits(std::span<const float> hidden, int64_t n_rows, float* out);
 
  private:
   struct Impl;
+  explicit Forward(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
-// Runs a whole prompt of any length in pieces of at most max_rows and the cache's max_batch; hidden state of
-// the last position, [dim].
+// Runs a whole prompt in pieces of at most max_rows and the cache's max_batch; hidden state of the last position,
+// [dim]. The prompt is not empty and fits what is left of the cache.
 std::span<const float> prefill(Forward& forward, KvCache& cache, std::span<const Token> tokens);
 
-// log-softmax of one row of logits, in place, sums in double; returns log(sum(exp)).
+// log-softmax of one row of logits, in place, sums in double; returns log(sum(exp)). Impossible tokens (-inf) stay
+// -inf. A row with NaN or +inf, or of nothing but -inf, has no distribution: all of it becomes NaN, the result too.
 double log_softmax(std::span<float> logits);
 
 }  // namespace carat

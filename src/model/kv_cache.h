@@ -18,10 +18,11 @@ class KvCache {
     int64_t max_batch;    // most rows written by one forward call: rings hold window + max_batch cells
     TensorType type = TensorType::F16;
   };
-  // Whether a cache of this shape and type can be made: heads must be whole blocks of the type.
+  // Whether a cache of this shape and type can be made: the type has a codec, heads are whole blocks of it, the
+  // model's context is long enough, and the machine has the memory.
   static Result<void> check(const Config& config, const Shape& shape);
-
-  KvCache(const Config& config, const Shape& shape, Backend& backend);
+  // Errors: check()'s.
+  static Result<KvCache> create(const Config& config, const Shape& shape, Backend& backend);
 
   int64_t n_used() const { return n_used_; }  // positions 0 … n_used-1 are filled
   int64_t n_positions() const { return shape_.n_positions; }
@@ -38,17 +39,23 @@ class KvCache {
 
   // The cells that layer `layer` reads (its kv_source's).
   KvView view(int layer) const;
+  // Whether the cells are those that this config asks for.
+  bool fits(const Config& config) const;
 
-  // Bytes that a cache of this shape takes, without making one.
-  static size_t bytes_needed(const Config& config, const Shape& shape);
+  // Bytes that a cache of this shape takes, without making one; INT64_MAX if they are more. A row that is no whole
+  // number of the type's blocks counts as if it were padded.
+  static int64_t bytes_needed(const Config& config, const Shape& shape);
 
  private:
+  KvCache(const Config& config, const Shape& shape, Backend& backend);
+
   Shape shape_;
   int64_t n_used_ = 0;
   int64_t n_written_ = 0;       // the most that n_used_ was since clear()
   int64_t n_back_ = INT64_MAX;  // how far behind n_written_ every ring is whole
   std::vector<std::unique_ptr<Buffer>> buffers_;
-  std::vector<KvView> views_;  // per layer
+  std::vector<KvView> views_;        // per layer
+  std::vector<int64_t> cell_bytes_;  // per layer: K or V of one position
 };
 
 }  // namespace carat

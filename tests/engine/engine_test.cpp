@@ -120,11 +120,11 @@ TEST_F(SessionTest, GreedyTextIsTheArgmaxOfEachStep) {
   EXPECT_GT(generation.decode_tokens_per_second(), 0);
 
   const auto backend = make_cpu_backend({}).take();
-  Forward forward(model, *backend);
+  Forward forward = Forward::create(model, *backend).take();
   std::vector<Token> text = prompt;
   std::vector<float> logits(512);
   for (const Token token : generation.tokens) {
-    KvCache cache(model->config, {.n_positions = 100, .max_batch = 100, .type = TensorType::F16}, *backend);
+    KvCache cache = KvCache::create(model->config, {.n_positions = 100, .max_batch = 100}, *backend).take();
     forward.logits(prefill(forward, cache, text), 1, logits.data());
     EXPECT_EQ(token, std::max_element(logits.begin(), logits.end()) - logits.begin());
     text.push_back(token);
@@ -177,6 +177,16 @@ TEST_F(SessionTest, RefusesBadRequests) {
             "the prompt has 11 tokens, but only 4 fit the context");
   EXPECT_FALSE(session()->generate(prompt, {.sampler = {.top_p = 2}}));
   EXPECT_FALSE(Session::create(model, make_cpu_backend({}).take(), {.n_positions = 0}));
+  EXPECT_EQ(Session::create(model, make_cpu_backend({}).take(), {.kv_type = TensorType::Q8_1}).error().message,
+            "cache type Q8_1: expected one that Carat computes with");
+}
+
+TEST_F(SessionTest, RefusesSamplersBeforeItComputes) {
+  const auto used = session();
+  EXPECT_FALSE(used->generate(prompt, {.sampler = {.top_p = 2}}));
+  const Generation generation = used->generate(prompt, greedy).take();
+  EXPECT_EQ(generation.n_reused, 0);
+  EXPECT_EQ(generation.n_prompt, 11);
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ Matrix plain_log_probabilities(const std::shared_ptr<const Model>& model, const 
                                TensorType kv) {
   const auto backend = make_cpu_backend({.n_threads = 1, .precision = Precision::exact}).take();
   const auto n = static_cast<int64_t>(item.tokens.size());
-  Forward forward(model, *backend, {.max_rows = n});
-  KvCache cache(model->config, {n, n, kv}, *backend);
+  Forward forward = Forward::create(model, *backend, {.max_rows = n}).take();
+  KvCache cache = KvCache::create(model->config, {n, n, kv}, *backend).take();
   const Chunk chunk{&cache, item.tokens};
   const auto hidden = forward.run({&chunk, 1}, Rows::all);
   const auto n_vocab = static_cast<size_t>(model->config.n_vocab);

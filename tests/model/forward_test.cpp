@@ -52,10 +52,10 @@ struct Session {
           const ForwardOptions& options = {.max_rows = 64}, TensorType kv_type = TensorType::F16)
       : model(std::move(the_model)),
         backend(make_cpu_backend({.n_threads = n_threads, .precision = precision}).take()),
-        forward(model, *backend, options),
+        forward(Forward::create(model, *backend, options).take()),
         shape{.n_positions = 128, .max_batch = options.max_rows, .type = kv_type} {}
 
-  KvCache cache() { return KvCache(model->config, shape, *backend); }
+  KvCache cache() { return KvCache::create(model->config, shape, *backend).take(); }
 
   // Logits of hidden states, row by row.
   std::vector<Row> rows(std::span<const float> hidden) {
@@ -101,14 +101,32 @@ void expect_same_bits(const std::vector<Row>& a, const std::vector<Row>& b, cons
 
 constexpr int64_t kPrompt = 21;  // longer than two windows of 8
 
-// The largest difference of logits.
+// The largest difference of logits; infinite where one is no number, or a row or a logit is missing.
 double distance(const std::vector<Row>& rows, const std::vector<ReferenceNetwork::Vector>& reference) {
+  if (rows.size() != reference.size() || rows.empty()) return INFINITY;
   double worst = 0;
-  for (size_t r = 0; r < rows.size(); ++r)
-    for (size_t i = 0; i < rows[r].size(); ++i)
-      if (rows[r][i] != static_cast<float>(reference[r][i]))
-        worst = std::max(worst, std::abs(static_cast<double>(rows[r][i]) - reference[r][i]));
+  for (size_t r = 0; r < rows.size(); ++r) {
+    if (rows[r].size() != reference[r].size() || rows[r].empty()) return INFINITY;
+    for (size_t i = 0; i < rows[r].size(); ++i) {
+      if (rows[r][i] == static_cast<float>(reference[r][i])) continue;  // both -inf, for one
+      const double difference = std::abs(static_cast<double>(rows[r][i]) - reference[r][i]);
+      if (!(difference <= worst)) worst = difference;
+      if (std::isnan(worst)) return INFINITY;
+    }
+  }
   return worst;
+}
+
+TEST(Distance, IsInfiniteForWhatIsNotThere) {
+  const std::vector<ReferenceNetwork::Vector> reference = {{1, 2}, {3, -INFINITY}};
+  EXPECT_EQ(distance({{1, 2}, {3, -INFINITY}}, reference), 0);
+  EXPECT_EQ(distance({{1, 2.5}, {3, -INFINITY}}, reference), 0.5);
+  EXPECT_EQ(distance({{1, NAN}, {3, -INFINITY}}, reference), INFINITY);
+  EXPECT_EQ(distance({{1, 2}, {3, 4}}, reference), INFINITY);
+  EXPECT_EQ(distance({{1, 2}}, reference), INFINITY);
+  EXPECT_EQ(distance({{1, 2}, {3}}, reference), INFINITY);
+  EXPECT_EQ(distance({{1, 2}, {}}, reference), INFINITY);
+  EXPECT_EQ(distance({}, reference), INFINITY);
 }
 
 TEST(Forward, ExactPrecisionEqualsTheReference) {
@@ -270,12 +288,14 @@ TEST(KvCache, TakesWhatItSays) {
   const auto backend = make_cpu_backend({}).take();
   for (const Variant& v : variants()) {
     const KvCache::Shape shape{.n_positions = 100, .max_batch = 10, .type = TensorType::F16};
-    EXPECT_EQ(KvCache(v.config, shape, *backend).n_bytes(), KvCache::bytes_needed(v.config, shape)) << v.name;
+    const KvCache cache = KvCache::create(v.config, shape, *backend).take();
+    EXPECT_EQ(static_cast<int64_t>(cache.n_bytes()), KvCache::bytes_needed(v.config, shape)) << v.name;
+    EXPECT_TRUE(cache.fits(v.config));
   }
   // E2B, 32k positions: 3 full layers of 512 and 12 rings of 256 own caches; the others own nothing.
   const Config e2b = published_config("e2b").take();
   EXPECT_EQ(KvCache::bytes_needed(e2b, {.n_positions = 32768, .max_batch = 512, .type = TensorType::F16}),
-            2u * 2u * (3u * 512u * 32768u + 12u * 256u * 1024u));
+            2 * 2 * (3 * 512 * 32768 + 12 * 256 * 1024));
 }
 
 TEST(KvCache, RefusesTypesWhoseBlocksDoNotFitAHead) {
@@ -285,6 +305,102 @@ TEST(KvCache, RefusesTypesWhoseBlocksDoNotFitAHead) {
                 .error()
                 .message,
             "cache type Q8_0 has blocks of 32 values, but layer 0 has heads of 16");
+}
+
+// The error of a cache for this config and shape, through the only way to make one.
+std::string refusal(const Config& config, const KvCache::Shape& shape) {
+  const auto backend = make_cpu_backend({}).take();
+  const auto cache = KvCache::create(config, shape, *backend);
+  return cache ? "no error" : cache.error().message;
+}
+
+TEST(KvCache, RefusesWhatCannotBeMade) {
+  const Config tiny = tiny_dense_config();
+  EXPECT_EQ(refusal(tiny, {.n_positions = 256, .max_batch = 8}), "no error");
+  EXPECT_EQ(refusal(tiny, {.n_positions = 8, .max_batch = 8, .type = TensorType::Q4_0}),
+            "cache type Q4_0 has blocks of 32 values, but layer 0 has heads of 16");
+  for (const TensorType type : {TensorType::I8, TensorType::Q8_1, TensorType::IQ2_XXS})
+    EXPECT_EQ(refusal(published_config("e2b").take(), {.n_positions = 8, .max_batch = 8, .type = type}),
+              fmt::format("cache type {}: expected one that Carat computes with", type_name(type)));
+  EXPECT_EQ(refusal(tiny, {.n_positions = 257, .max_batch = 8}),
+            "a cache of 257 positions, but the model's context has only 256");
+  EXPECT_EQ(refusal(tiny, {.n_positions = 0, .max_batch = 8}), "a cache of 0 positions, expected at least 1");
+  EXPECT_EQ(refusal(tiny, {.n_positions = 8, .max_batch = 0}), "batches of 0 positions, expected 1..2147483647");
+}
+
+// The largest numbers that a file may have: more bytes than there are in any machine, and more than 64 bits count.
+Config huge_config() {
+  Config config = tiny_dense_config();
+  config.context_length = INT32_MAX;
+  config.layers.assign(1024, config.layers.back());
+  for (size_t i = 0; i < config.layers.size(); ++i) {
+    config.layers[i].kv_source = static_cast<int>(i);
+    config.layers[i].n_kv_heads = config.layers[i].n_heads = 1 << 12;
+    config.layers[i].head_dim = 1 << 13;
+    config.layers[i].n_ff = 1 << 24;
+  }
+  return config;
+}
+
+TEST(KvCache, RefusesMoreMemoryThanThereIs) {
+  const Config huge = huge_config();
+  const KvCache::Shape longest{.n_positions = INT32_MAX, .max_batch = 512, .type = TensorType::F32};
+  EXPECT_EQ(KvCache::bytes_needed(huge, longest), INT64_MAX);
+  EXPECT_TRUE(refusal(huge, longest).starts_with("a cache of 2147483647 positions takes 8589934592.0 GiB, but "))
+      << refusal(huge, longest);
+  EXPECT_TRUE(refusal(huge, {.n_positions = 1 << 20, .max_batch = 512}).ends_with(" GiB of memory"));
+  // Types whose blocks do not fit are counted too, for plans that list every type.
+  EXPECT_EQ(KvCache::bytes_needed(tiny_dense_config(), {.n_positions = 32, .max_batch = 32, .type = TensorType::Q4_K}),
+            2 * 6 * 32 * 144);
+}
+
+TEST(Forward, RefusesMoreScratchThanThereIs) {
+  const auto model = make_model(tiny_dense_config(), TensorType::F32);
+  const auto backend = make_cpu_backend({}).take();
+  Model wide{model->file, model->config, model->weights, model->tokenizer};
+  wide.config.layers[1].n_ff = 1 << 24;
+  const auto shared = std::make_shared<const Model>(wide);
+  const auto forward = Forward::create(shared, *backend, {.max_rows = 1 << 20});
+  ASSERT_FALSE(forward);
+  EXPECT_TRUE(forward.error().message.starts_with("scratch for 1048576 rows takes 16")) << forward.error().message;
+  EXPECT_TRUE(forward.error().message.ends_with(" GiB of memory"));
+  EXPECT_EQ(Forward::bytes_needed(huge_config(), INT64_MAX / 2), INT64_MAX);
+  EXPECT_EQ(Forward::create(model, *backend, {.max_rows = 0}).error().message, "calls of 0 rows, expected at least 1");
+}
+
+using ForwardDeathTest = testing::Test;
+
+TEST(ForwardDeathTest, ContractsAreChecked) {
+  const auto model = make_model(tiny_dense_config(), TensorType::F32);
+  Session session(model, Precision::exact);
+  KvCache cache = session.cache();
+  const auto run = [&](KvCache& into, std::vector<Token> tokens) {
+    const Chunk chunk{&into, tokens};
+    session.forward.run({&chunk, 1}, Rows::last);
+  };
+  EXPECT_DEATH(run(cache, {2, static_cast<Token>(model->config.n_vocab)}), "token < config.n_vocab");
+  EXPECT_DEATH(run(cache, {-1}), "token >= 0");
+  EXPECT_DEATH(prefill(session.forward, cache, random_tokens(129, model->config, 1)), "tokens.size()");
+  // A cache for a model with as many layers but other heads, and one with other windows.
+  Config other = model->config;
+  for (LayerConfig& layer : other.layers) layer.n_kv_heads = layer.n_heads;
+  KvCache wrong = KvCache::create(other, session.shape, *session.backend).take();
+  EXPECT_DEATH(run(wrong, {2}), "fits");
+  other = model->config;
+  for (LayerConfig& layer : other.layers) layer.sliding = false, layer.window = 0;
+  KvCache flat = KvCache::create(other, session.shape, *session.backend).take();
+  EXPECT_DEATH(run(flat, {2}), "fits");
+  other.layers.pop_back();
+  KvCache low = KvCache::create(other, session.shape, *session.backend).take();
+  EXPECT_DEATH(run(low, {2}), "fits");
+}
+
+TEST(LogSoftmax, RowsWithoutADistributionBecomeNan) {
+  for (std::vector<float> row : {std::vector<float>{1, NAN, 2}, {NAN, 1}, {-INFINITY, NAN}, {1, INFINITY},
+                                 {-INFINITY, -INFINITY}}) {
+    EXPECT_TRUE(std::isnan(log_softmax(row)));
+    for (const float value : row) EXPECT_TRUE(std::isnan(value));
+  }
 }
 
 TEST(LogSoftmax, IsNormalised) {

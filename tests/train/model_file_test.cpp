@@ -106,8 +106,8 @@ TEST_P(ModelFile, GivesTheLogitsOfTheEngine) {
   CpuOptions cpu;
   cpu.precision = Precision::exact;
   const auto backend = make_cpu_backend(cpu).take();
-  Forward forward(model, *backend);
-  KvCache cache(model->config, {kLength, kLength, TensorType::F32}, *backend);
+  Forward forward = Forward::create(model, *backend).take();
+  KvCache cache = KvCache::create(model->config, {kLength, kLength, TensorType::F32}, *backend).take();
   const Chunk chunk{&cache, tokens};
   const std::span<const float> hidden = forward.run({&chunk, 1}, Rows::all);
   forward.logits(hidden, kLength, engines.data());
