@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -45,9 +46,9 @@ Result<int> open_regular(const std::string& path) {
   return descriptor.release();
 }
 
-Result<size_t> size_of(const Descriptor& descriptor, const std::string& path) {
+Result<size_t> size_of(int descriptor, const std::string& path) {
   struct stat status {};
-  if (::fstat(descriptor.get(), &status) != 0) return system_error("read the size", path);
+  if (::fstat(descriptor, &status) != 0) return system_error("read the size", path);
   return static_cast<size_t>(status.st_size);
 }
 
@@ -104,11 +105,15 @@ extern "C" void on_lost_mapping(int) {
 
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
   const Descriptor descriptor(TRY(open_regular(path)));
+  return map(descriptor.get(), path);
+}
+
+Result<std::shared_ptr<const MappedFile>> MappedFile::map(int descriptor, const std::string& path) {
   auto file = std::shared_ptr<MappedFile>(new MappedFile);
   file->path_ = path;
   file->size_ = TRY(size_of(descriptor, path));
   if (file->size_ > 0) {
-    void* address = ::mmap(nullptr, file->size_, PROT_READ, MAP_SHARED, descriptor.get(), 0);
+    void* address = ::mmap(nullptr, file->size_, PROT_READ, MAP_SHARED, descriptor, 0);
     if (address == MAP_FAILED) return system_error("map", path);
     file->data_ = static_cast<const std::byte*>(address);
   }
@@ -173,6 +178,26 @@ Result<void> OutputFile::open_named(mode_t mode) {
     if (errno != EEXIST) break;
   }
   return system_error("create", path_);
+}
+
+Result<OutputFile> OutputFile::create_temporary(const std::string& label) {
+  const char* folder = std::getenv("TMPDIR");
+  if (folder == nullptr || *folder == '\0') folder = "/tmp";
+  OutputFile file;
+  file.path_ = label;
+  file.descriptor_ = ::open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (file.descriptor_ >= 0) return file;
+  // A file system that cannot do without a name: it has one for a moment.
+  std::string name = fmt::format("{}/carat-XXXXXX", folder);
+  file.descriptor_ = ::mkostemp(name.data(), O_CLOEXEC);
+  if (file.descriptor_ < 0) return system_error("create a temporary file in", folder);
+  ::unlink(name.c_str());
+  return file;
+}
+
+Result<std::shared_ptr<const MappedFile>> OutputFile::map() {
+  CHECK(descriptor_ >= 0);
+  return MappedFile::map(descriptor_, path_);
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
@@ -240,7 +265,7 @@ Result<void> OutputFile::commit() {
 
 Result<std::string> read_file(const std::string& path) {
   const Descriptor descriptor(TRY(open_regular(path)));
-  std::string content(TRY(size_of(descriptor, path)) + 1, '\0');  // one more byte to see the end
+  std::string content(TRY(size_of(descriptor.get(), path)) + 1, '\0');  // one more byte to see the end
   for (size_t n = 0;;) {
     const ssize_t n_read = ::read(descriptor.get(), content.data() + n, content.size() - n);
     if (n_read < 0 && errno == EINTR) continue;

@@ -32,6 +32,8 @@ class MappedFile {
   void release_pages() const;
 
  private:
+  friend class OutputFile;
+  static Result<std::shared_ptr<const MappedFile>> map(int descriptor, const std::string& path);
   MappedFile() = default;
   std::string path_;
   const std::byte* data_ = nullptr;
@@ -69,6 +71,13 @@ class OutputFile {
   // Flushes to disk, gives the data its name, and flushes the folder. Called at most once. Errors: whatever the
   // disk still had to say. Only where the last step fails, and the error says so, is the new file in place.
   Result<void> commit();
+
+  // A file that never has a name, in the folder for temporary files ($TMPDIR, /tmp): it is gone with the process,
+  // however that ends. `label` stands for the path in messages. map() takes the place of commit().
+  static Result<OutputFile> create_temporary(const std::string& label);
+  Result<std::shared_ptr<const MappedFile>> map();
+
+  const std::string& path() const { return path_; }
 
  private:
   OutputFile() = default;

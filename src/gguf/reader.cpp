@@ -332,7 +332,11 @@ Result<File> parse(std::span<const std::byte> bytes, std::string_view name) {
 
 Result<File> open(const std::string& path) {
   auto mapping = TRY(MappedFile::open(path));
-  File file = TRY(parse(mapping->bytes(), path));
+  return open(std::move(mapping));
+}
+
+Result<File> open(std::shared_ptr<const MappedFile> mapping) {
+  File file = TRY(parse(mapping->bytes(), mapping->path()));
   file.metadata.keep_alive(mapping);
   file.mapping = std::move(mapping);
   return file;

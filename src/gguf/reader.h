@@ -33,6 +33,8 @@ struct File {
 
 // Maps and parses a file. Errors are one line: "model.gguf: tensor 'x': …".
 Result<File> open(const std::string& path);
+// The same from a mapping, which the File keeps; its path stands in messages.
+Result<File> open(std::shared_ptr<const MappedFile> mapping);
 
 // Parses bytes that the caller keeps alive; `name` stands in for the path in messages.
 Result<File> parse(std::span<const std::byte> bytes, std::string_view name);

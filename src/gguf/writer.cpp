@@ -238,9 +238,16 @@ TensorToWrite owned_f32(std::string name, const Shape& shape, std::span<const fl
 
 Result<void> write(const std::string& path, const Metadata& metadata,
                    const std::vector<TensorToWrite>& tensors, const Progress& progress) {
+  OutputFile file = TRY(OutputFile::create(path));
+  TRY(write(file, metadata, tensors, progress));
+  return file.commit();
+}
+
+Result<void> write(OutputFile& file, const Metadata& metadata, const std::vector<TensorToWrite>& tensors,
+                   const Progress& progress) {
+  const std::string& path = file.path();
   const auto plan = plan_file(metadata, tensors);
   if (!plan) return fail("{}: {}", path, plan.error().message);
-  OutputFile file = TRY(OutputFile::create(path));
   BufferedOutput out(file);
   TRY(out.write(std::as_bytes(std::span(plan->head.view()))));
   Reporter reporter(progress, plan->n_bytes);
@@ -248,7 +255,7 @@ Result<void> write(const std::string& path, const Metadata& metadata,
     TRY(write_tensor(tensors[i], plan->sizes[i], out, reporter, path));
   TRY(out.flush());
   if (interrupted()) return fail("{}: interrupted, nothing was written", path);
-  return file.commit();
+  return {};
 }
 
 }  // namespace carat::gguf

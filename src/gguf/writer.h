@@ -37,5 +37,8 @@ TensorToWrite owned_f32(std::string name, const Shape& shape, std::span<const fl
 // what the reader would refuse. `progress` counts tensor bytes and hears printable names. Stops with an error when interrupted().
 Result<void> write(const std::string& path, const Metadata& metadata, const std::vector<TensorToWrite>& tensors,
                    const Progress& progress = nullptr);
+// The same into an open file, which the caller commits or maps.
+Result<void> write(OutputFile& file, const Metadata& metadata, const std::vector<TensorToWrite>& tensors,
+                   const Progress& progress = nullptr);
 
 }  // namespace carat::gguf

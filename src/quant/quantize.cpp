@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <functional>
 #include <numeric>
 
 #include "base/memory.h"
@@ -171,19 +172,44 @@ gguf::Metadata metadata_for(const gguf::File& file, uint32_t file_type) {
   return metadata;
 }
 
-QuantizeSummary summarize(const gguf::File& file, const std::vector<TensorType>& types) {
+// What becomes of one tensor.
+struct Planned {
+  TensorType type;                   // that it is written in
+  std::optional<TensorType> wanted;  // by the recipe or a rule; nullopt: it is copied as it is
+  bool by_rule = false;
+};
+
+void count_fallback(const Tensor& tensor, const Planned& planned, std::vector<Fallback>& fallbacks) {
+  auto entry = std::ranges::find_if(fallbacks, [&](const Fallback& seen) {
+    return seen.wanted == *planned.wanted && seen.got == planned.type;
+  });
+  if (entry == fallbacks.end()) entry = fallbacks.insert(entry, {*planned.wanted, planned.type});
+  ++entry->n_tensors;
+  entry->n_weights += static_cast<uint64_t>(tensor.n_elements());
+}
+
+QuantizeSummary summarize(const gguf::File& file, const std::vector<Planned>& plan) {
   QuantizeSummary summary;
-  uint64_t n_elements = 0;
-  for (size_t i = 0; i < types.size(); ++i) {
+  const bool rules_decide_all =
+      std::ranges::none_of(plan, [](const Planned& planned) { return planned.wanted && !planned.by_rule; });
+  for (size_t i = 0; i < plan.size(); ++i) {
     const Tensor& tensor = file.tensors[i];
+    const TensorType type = plan[i].type;
     const auto n = static_cast<uint64_t>(tensor.n_elements());
-    n_elements += n;
-    if (type_info(types[i]).block_length > 1) summary.n_weights += n;
+    summary.n_elements += n;
+    if (type_info(type).block_length > 1) summary.n_weights += n;
     summary.bytes_in += tensor.n_bytes();
-    summary.bytes_out += row_bytes(types[i], tensor.n_columns()) * static_cast<uint64_t>(tensor.n_rows());
+    summary.bytes_out += row_bytes(type, tensor.n_columns()) * static_cast<uint64_t>(tensor.n_rows());
+    if (!plan[i].wanted) continue;
+    if (plan[i].wanted == type)
+      summary.n_tensors_as_wanted += rules_decide_all || !plan[i].by_rule;
+    else
+      count_fallback(tensor, plan[i], summary.fallbacks);
   }
-  if (n_elements > 0)
-    summary.bits_per_weight = 8.0 * static_cast<double>(summary.bytes_out) / static_cast<double>(n_elements);
+  std::ranges::stable_sort(summary.fallbacks, std::greater<>{}, &Fallback::n_weights);
+  if (summary.n_elements > 0)
+    summary.bits_per_weight =
+        8.0 * static_cast<double>(summary.bytes_out) / static_cast<double>(summary.n_elements);
   return summary;
 }
 
@@ -210,9 +236,7 @@ Result<void> check_targets(const QuantizeOptions& options) {
   return {};
 }
 
-}  // namespace
-
-Result<std::vector<TensorType>> plan_types(const gguf::File& file, const QuantizeOptions& options) {
+Result<std::vector<Planned>> plan_tensors(const gguf::File& file, const QuantizeOptions& options) {
   const auto manual = TRY(match_rules(file.tensors, options.overrides));
   MixContext context;
   if (options.mix != Mix::Pure) {
@@ -221,36 +245,53 @@ Result<std::vector<TensorType>> plan_types(const gguf::File& file, const Quantiz
     context = *read;
   }
   Mixer mixer({options.type, options.mix}, context);
-  std::vector<TensorType> types(file.tensors.size());
+  std::vector<Planned> plan(file.tensors.size());
   for (const size_t i : layer_order(file.tensors)) {
     const Tensor& tensor = file.tensors[i];
-    types[i] = tensor.type;
+    plan[i] = {tensor.type, std::nullopt, false};
     if (is_table(tensor.type)) continue;
     if (!is_quantizable(tensor) && !widens(tensor, options.type)) continue;
     TensorType wanted =
         manual[i] ? *manual[i] : mixer.next(tensor);  // a mix does not count what rules decide
-    if (options.embedding_type && is_embedding_table(tensor.name)) wanted = *options.embedding_type;
-    types[i] = fitting_type(wanted, tensor.n_columns());
+    const bool is_set = options.embedding_type && is_embedding_table(tensor.name);
+    if (is_set) wanted = *options.embedding_type;
+    plan[i] = {fitting_type(wanted, tensor.n_columns()), wanted, manual[i] || is_set};
   }
+  return plan;
+}
+
+}  // namespace
+
+Result<std::vector<TensorType>> plan_types(const gguf::File& file, const QuantizeOptions& options) {
+  std::vector<TensorType> types;
+  for (const Planned& planned : TRY(plan_tensors(file, options))) types.push_back(planned.type);
   return types;
 }
 
 Result<QuantizeSummary> quantize(const gguf::File& file, const std::string& out_path,
                                  const QuantizeOptions& options, const Progress& progress) {
+  OutputFile out = TRY(OutputFile::create(out_path));
+  const QuantizeSummary summary = TRY(quantize(file, out, options, progress));
+  TRY(out.commit());
+  return summary;
+}
+
+Result<QuantizeSummary> quantize(const gguf::File& file, OutputFile& out, const QuantizeOptions& options,
+                                 const Progress& progress) {
   const auto file_type = file_type_of({options.type, options.mix});
   if (!file_type) return fail("{} is not a type that a file can be quantized to", type_name(options.type));
   TRY(check_targets(options));
-  const auto types = TRY(plan_types(file, options));
+  const auto plan = TRY(plan_tensors(file, options));
   ThreadPool pool(options.n_threads);
   std::vector<gguf::TensorToWrite> tensors;
-  for (size_t i = 0; i < types.size(); ++i) {
+  for (size_t i = 0; i < plan.size(); ++i) {
     const Tensor& source = file.tensors[i];
-    if (const auto valid = check_convertible(source, types[i]); !valid)
+    if (const auto valid = check_convertible(source, plan[i].type); !valid)
       return fail("{}: tensor '{}': {}", file.path, gguf::printable(source.name), valid.error().message);
-    tensors.push_back(converted(source, types[i], pool, file.path));
+    tensors.push_back(converted(source, plan[i].type, pool, file.path));
   }
-  TRY(gguf::write(out_path, metadata_for(file, *file_type), tensors, progress));
-  return summarize(file, types);
+  TRY(gguf::write(out, metadata_for(file, *file_type), tensors, progress));
+  return summarize(file, plan);
 }
 
 }  // namespace carat

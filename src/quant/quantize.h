@@ -24,10 +24,21 @@ struct QuantizeOptions {
   int n_threads = 1;
 };
 
+// Tensors whose rows do not fit the blocks of the type that a recipe or a rule wanted for them.
+struct Fallback {
+  TensorType wanted, got;
+  int64_t n_tensors = 0;
+  uint64_t n_weights = 0;
+};
+
 struct QuantizeSummary {
   uint64_t bytes_in = 0, bytes_out = 0;  // tensor data
   uint64_t n_weights = 0;                // elements of tensors written in a block type
   double bits_per_weight = 0;            // of the whole file's tensor data
+  uint64_t n_elements = 0;               // of all tensors
+  // Tensors that got what the recipe wanted for them (where rules leave the recipe none: what the rules wanted).
+  int64_t n_tensors_as_wanted = 0;
+  std::vector<Fallback> fallbacks;  // those that did not, most weights first
 };
 
 // The type of each tensor of `file` under `options`, in file order. Needs names and shapes only, no data. An
@@ -40,5 +51,8 @@ Result<std::vector<TensorType>> plan_types(const gguf::File& file, const Quantiz
 // an infinity in the source, a value that the target cannot hold. Memory: a few rows per thread.
 Result<QuantizeSummary> quantize(const gguf::File& file, const std::string& out_path,
                                  const QuantizeOptions& options, const Progress& progress = nullptr);
+// The same into an open file, which the caller commits or maps.
+Result<QuantizeSummary> quantize(const gguf::File& file, OutputFile& out, const QuantizeOptions& options,
+                                 const Progress& progress = nullptr);
 
 }  // namespace carat

@@ -342,5 +342,48 @@ TEST_F(Quantize, NamesADiskThatIsFullAndAFolderThatIsMissing) {
   EXPECT_NE(full.error().message.find("/dev/full"), std::string::npos);
 }
 
+TEST_F(Quantize, SaysWhatFellBack) {
+  const gguf::File file = written(model());
+  const auto summary = quantize(file, path("out.gguf"), {.type = Q6_K}).take();
+  EXPECT_EQ(summary.n_tensors_as_wanted, 0);
+  uint64_t n_weights = 0;
+  int64_t n_tensors = 0;
+  for (const Fallback& fallback : summary.fallbacks) {
+    EXPECT_EQ(fallback.wanted, Q6_K);
+    EXPECT_NE(fallback.got, Q6_K);
+    n_weights += fallback.n_weights;
+    n_tensors += fallback.n_tensors;
+  }
+  EXPECT_EQ(n_tensors, 4);  // token_embd, attn_q, the experts, the narrow one
+  EXPECT_EQ(n_weights, 64u * 50 + 64 * 96 + 32 * 64 * 8 + 48 * 4);
+  EXPECT_EQ(summary.n_elements, n_weights + 64 + 64 * 8);
+
+  const auto partial = quantize(file, path("out.gguf"), {.type = Q4_0}).take();
+  EXPECT_EQ(partial.n_tensors_as_wanted, 3);
+  ASSERT_EQ(partial.fallbacks.size(), 1u);  // rows of 48
+  EXPECT_EQ(partial.fallbacks[0].n_weights, 48u * 4);
+
+  // A rule's success is not the recipe's, unless rules decide all.
+  const auto ruled = quantize(file, path("out.gguf"), {.type = Q6_K, .overrides = {{"attn_q", Q8_0}}}).take();
+  EXPECT_EQ(ruled.n_tensors_as_wanted, 0);
+  const auto all = quantize(file, path("out.gguf"), {.type = Q6_K, .overrides = {{".", F16}}}).take();
+  EXPECT_EQ(all.n_tensors_as_wanted, 4);
+  EXPECT_TRUE(all.fallbacks.empty());
+}
+
+TEST_F(Quantize, IntoAFileWithoutAName) {
+  const gguf::File file = written(model());
+  ::setenv("TMPDIR", folder.c_str(), 1);
+  auto out = OutputFile::create_temporary("nameless").take();
+  ::unsetenv("TMPDIR");
+  ASSERT_TRUE(quantize(file, out, {.type = Q8_0}));
+  const gguf::File mapped = gguf::open(out.map().take()).take();
+  EXPECT_EQ(mapped.path, "nameless");
+  ASSERT_TRUE(quantize(file, path("out.gguf"), {.type = Q8_0}));
+  const gguf::File named = opened("out.gguf");
+  EXPECT_TRUE(std::ranges::equal(mapped.mapping->bytes(), named.mapping->bytes()));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 2);  // in.gguf, out.gguf
+}
+
 }  // namespace
 }  // namespace carat
