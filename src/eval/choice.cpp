@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
+#include <set>
+#include <utility>
 
 #include "eval/pair_judgement.h"
 #include "eval/sentences.h"
@@ -13,21 +16,40 @@ namespace carat {
 namespace {
 
 constexpr uint64_t kKibi = 1024;
+constexpr double kMostBytes = 1e18, kMostTokens = 1e9;  // far beyond any machine, far from overflow
 
-Result<uint64_t> parse_amount(std::string_view text, std::string_view whole) {
+// "1.5GiB" -> 1.5, "GiB"; nullopt: no number.
+std::optional<std::pair<double, std::string_view>> number_and_unit(std::string_view text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  if (unit.ends_with('B') || unit.ends_with('b')) unit.remove_suffix(1);
-  if (unit.ends_with('i')) unit.remove_suffix(1);
-  double scale = 0;
-  if (unit.empty()) scale = 1;
-  if (unit == "k" || unit == "K") scale = kKibi;
-  if (unit == "m" || unit == "M") scale = kKibi * kKibi;
-  if (unit == "g" || unit == "G") scale = kKibi * kKibi * kKibi;
-  if (error != std::errc() || scale == 0 || !(value > 0) || value * scale > 1e18)
-    return fail("budget '{}': '{}' is not an amount (expected e.g. 16G, 512M, 32k)", whole, text);
-  return static_cast<uint64_t>(value * scale);
+  if (error != std::errc() || !std::isfinite(value)) return std::nullopt;
+  return std::pair(value, text.substr(static_cast<size_t>(end - text.data())));
+}
+
+// 0: not a unit.
+double scale_of(std::string_view unit) {
+  if (unit.empty()) return 1;
+  if (unit == "k" || unit == "K") return kKibi;
+  if (unit == "m" || unit == "M") return kKibi * kKibi;
+  if (unit == "g" || unit == "G") return kKibi * kKibi * kKibi;
+  if (unit == "t" || unit == "T") return static_cast<double>(kKibi) * kKibi * kKibi * kKibi;
+  return 0;
+}
+
+// An amount of at least `least`, of bytes ("16G", "16GB", "16GiB", all the same) or of tokens ("32k").
+Result<uint64_t> parse_amount(std::string_view text, bool is_bytes, double least, std::string_view whole) {
+  const auto parts = number_and_unit(text);
+  double amount = -1;
+  if (parts) {
+    std::string_view unit = parts->second;
+    if (is_bytes && (unit.ends_with('B') || unit.ends_with('b'))) unit.remove_suffix(1);
+    if (is_bytes && unit.size() == 2 && unit.ends_with('i')) unit.remove_suffix(1);
+    if (const double scale = scale_of(unit); scale > 0) amount = parts->first * scale;
+  }
+  if (!(amount >= least && amount <= (is_bytes ? kMostBytes : kMostTokens)))
+    return fail("budget '{}': '{}' is not an amount of {} (expected e.g. {})", whole, text,
+                is_bytes ? "memory" : "tokens", is_bytes ? "16G or 512M" : "32k or 4096");
+  return static_cast<uint64_t>(amount);
 }
 
 const ReportRow& row_of(const EvalReport& report, int row) { return report.rows[static_cast<size_t>(row)]; }
@@ -83,15 +105,19 @@ std::vector<int> leaders(const EvalReport& report, const Sample& sample, const s
 
 Result<Budget> parse_budget(std::string_view text) {
   Budget budget;
-  for (std::string_view rest = text; !rest.empty();) {
-    const size_t comma = std::min(rest.find(','), rest.size());
-    const std::string_view part = rest.substr(0, comma);
-    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  std::set<std::string_view> seen;
+  for (size_t begin = 0; begin <= text.size() && !text.empty();) {
+    const size_t comma = std::min(text.find(',', begin), text.size());
+    const std::string_view part = text.substr(begin, comma - begin);
+    begin = comma + 1;
     const size_t equals = part.find('=');
     const std::string_view key = part.substr(0, equals);
     if (equals == std::string_view::npos || (key != "ram" && key != "vram" && key != "ctx"))
       return fail("budget '{}': expected ram=…, vram=… or ctx=…, found '{}'", text, part);
-    const uint64_t amount = TRY(parse_amount(part.substr(equals + 1), text));
+    if (!seen.insert(key).second) return fail("budget '{}': {} is given twice", text, key);
+    // A machine without a graphics card may say so; without memory there is none.
+    const uint64_t amount =
+        TRY(parse_amount(part.substr(equals + 1), key != "ctx", key == "vram" ? 0 : 1, text));
     if (key == "ram") budget.ram_bytes = amount;
     if (key == "vram") budget.vram_bytes = amount;
     if (key == "ctx") budget.n_ctx = static_cast<int64_t>(amount);

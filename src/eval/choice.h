@@ -9,7 +9,8 @@
 
 namespace carat {
 
-// "ram=16G,vram=8G,ctx=32k": any of the three, G/M/k are binary for bytes; ctx counts tokens (k: 1024).
+// "ram=16G,vram=8G,ctx=32k": any of the three, each at most once; units are powers of 1024, ctx counts tokens. Of
+// ram and ctx there must be some; vram may be 0.
 Result<Budget> parse_budget(std::string_view text);
 
 // Rows that somebody could choose to run: not a control, not the noise floor.

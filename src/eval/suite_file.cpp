@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 struct Piece {
-  std::string text;
+  std::vector<Token> tokens;
   bool is_answer;
 };
 
@@ -22,15 +22,40 @@ Result<std::string> text_of(const Json& value, std::string_view key) {
   return value.get<std::string>();
 }
 
-Result<Piece> piece_of(const Json& value) {
-  if (value.is_string()) return Piece{value.get<std::string>(), false};
+// Text that stands as it is written: control tokens are recognised.
+Piece written(const std::string& text, bool is_answer, const Tokenizer& tokenizer) {
+  return {tokenizer.encode(text, {.add_bos = false, .parse_special = true}), is_answer};
+}
+
+Result<Piece> piece_of(const Json& value, const Tokenizer& tokenizer) {
+  if (value.is_string()) return written(value.get<std::string>(), false, tokenizer);
   if (!value.is_object() || value.size() != 1 || !value.contains("answer"))
     return fail("a piece is neither a string nor {{\"answer\": …}}");
-  return Piece{TRY(text_of(value["answer"], "answer")), true};
+  return written(TRY(text_of(value["answer"], "answer")), true, tokenizer);
 }
 
 // The four kinds of line. "text" and "pieces" are scored throughout, the others from their answer on.
 enum class Kind { text, pieces, question, prompt };
+
+std::vector<std::string_view> keys_of(Kind kind) {
+  switch (kind) {
+    case Kind::text: return {"text", "category"};
+    case Kind::pieces: return {"pieces", "category"};
+    case Kind::question: return {"question", "answer", "category"};
+    case Kind::prompt: return {"prompt", "answer", "end", "category"};
+  }
+  return {};
+}
+
+// A misspelt key would be a question asked otherwise than its author thinks.
+Result<void> check_keys(const Json& line, Kind kind) {
+  const auto known = keys_of(kind);
+  for (const auto& [key, value] : line.items())
+    if (std::find(known.begin(), known.end(), key) == known.end())
+      return fail("unknown key \"{}\"; a line with \"{}\" may have \"{}\"", key, known.front(),
+                  fmt::join(known, "\", \""));
+  return {};
+}
 
 Result<Kind> kind_of(const Json& line) {
   if (line.contains("text")) return Kind::text;
@@ -44,23 +69,23 @@ Result<std::vector<Piece>> pieces_of(const Json& line, Kind kind, const Tokenize
   std::vector<Piece> pieces;
   switch (kind) {
     case Kind::text:
-      pieces.push_back({TRY(text_of(line["text"], "text")), false});
+      pieces.push_back(written(TRY(text_of(line["text"], "text")), false, tokenizer));
       break;
     case Kind::pieces:
       if (!line["pieces"].is_array()) return fail("\"pieces\" is not an array");
-      for (const Json& value : line["pieces"]) pieces.push_back(TRY(piece_of(value)));
+      for (const Json& value : line["pieces"]) pieces.push_back(TRY(piece_of(value, tokenizer)));
       break;
     case Kind::question: {
       const ChatTurn turns[] = {{ChatTurn::Role::user, TRY(text_of(line["question"], "question"))}};
-      pieces.push_back({render_chat(turns, config), false});
-      pieces.push_back({TRY(text_of(line["answer"], "answer")), true});
-      if (tokenizer.find("<turn|>") >= 0) pieces.push_back({"<turn|>", false});
+      pieces.push_back({encode_chat(turns, config, tokenizer), false});
+      pieces.push_back({encode_content(TRY(text_of(line["answer"], "answer")), tokenizer), true});
+      if (const Token end = tokenizer.find("<turn|>"); end >= 0) pieces.push_back({{end}, false});
       break;
     }
     case Kind::prompt:
-      pieces.push_back({TRY(text_of(line["prompt"], "prompt")), false});
-      pieces.push_back({TRY(text_of(line["answer"], "answer")), true});
-      if (line.contains("end")) pieces.push_back({TRY(text_of(line["end"], "end")), false});
+      pieces.push_back(written(TRY(text_of(line["prompt"], "prompt")), false, tokenizer));
+      pieces.push_back(written(TRY(text_of(line["answer"], "answer")), true, tokenizer));
+      if (line.contains("end")) pieces.push_back(written(TRY(text_of(line["end"], "end")), false, tokenizer));
       break;
   }
   return pieces;
@@ -69,11 +94,12 @@ Result<std::vector<Piece>> pieces_of(const Json& line, Kind kind, const Tokenize
 Result<SuiteItem> item_of(const Json& line, const Tokenizer& tokenizer, const Config& config) {
   if (!line.is_object()) return fail("not a JSON object");
   const Kind kind = TRY(kind_of(line));
+  TRY(check_keys(line, kind));
   SuiteItem item;
   item.category = line.contains("category") ? TRY(text_of(line["category"], "category")) : "all";
   if (tokenizer.bos() >= 0) item.tokens.push_back(tokenizer.bos());
-  for (const Piece& piece : TRY(pieces_of(line, kind, tokenizer, config))) {
-    std::vector<Token> tokens = tokenizer.encode(piece.text, {.add_bos = false, .parse_special = true});
+  for (Piece& piece : TRY(pieces_of(line, kind, tokenizer, config))) {
+    std::vector<Token>& tokens = piece.tokens;
     const bool repeats_bos = item.tokens.size() == 1 && !tokens.empty() && tokens.front() == tokenizer.bos();
     if (repeats_bos) tokens.erase(tokens.begin());  // the text brought its own
     if (piece.is_answer && tokens.empty()) return fail("an empty answer");

@@ -5,9 +5,9 @@
 //   {"category": "records", "pieces": ["ann: 4\nbob: 7\nbob? ", {"answer": "7"}, "\nann? ", {"answer": "4"}, "\n"]}
 //   {"category": "chat", "text": "any text, scored token by token"}
 //
-// A question is put into the chat template and its answer closed by the end of the turn; a prompt stands as it is
-// written. Pieces are tokenized one by one, with control tokens recognised, so that an answer begins and ends at a
-// token; BOS is put in front. An answer's span holds its tokens and the first one after it. Of questions and prompts
+// A question is put into the chat template and its answer closed by the end of the turn; in neither are control tokens
+// recognised. A prompt stands as it is written. Pieces are tokenized one by one, with control tokens recognised, so
+// that an answer begins and ends at a token; BOS is put in front. An answer's span holds its tokens and the first one after it. Of questions and prompts
 // only answer and end are scored, of the others everything after BOS.
 #pragma once
 

@@ -363,8 +363,12 @@ TEST(Choice, BudgetsParse) {
   EXPECT_EQ(budget->n_ctx, 32768);
   EXPECT_EQ(parse_budget("ram=1.5GiB")->ram_bytes, uint64_t{3} << 29);
   EXPECT_TRUE(parse_budget("").has_value());
+  EXPECT_EQ(parse_budget("ram=8G,vram=0")->vram_bytes, 0u);  // no graphics card
+  EXPECT_EQ(parse_budget("ctx=4096")->n_ctx, 4096);
   for (const char* wrong :
-       {"ram", "ram=", "ram=x", "ram=-1G", "ram=1Q", "disk=1G", "ram=1e40G", "ram=0", "ram=nan"})
+       {"ram", "ram=", "ram=x", "ram=-1G", "ram=1Q", "disk=1G", "ram=1e40G", "ram=0", "ram=nan", "ram=inf",
+        "ram=99999999999G", "ram=0.5", "ctx=0", "ctx=32kB", "ctx=1e10", "ram=1G,", ",ram=1G", "ram=1G,,ctx=2k",
+        "ram=1G,ram=2G", "ram=1i", "vram=-1"})
     EXPECT_FALSE(parse_budget(wrong).has_value()) << wrong;
 }
 

@@ -1,6 +1,8 @@
 // Suites: reading them from JSON lines, and hashes that notice every change.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "eval/suite_file.h"
 #include "model/vocabulary.h"
 
@@ -51,6 +53,30 @@ TEST(SuiteFile, QuestionsGoIntoTheTemplate) {
   EXPECT_EQ(asked.first_scored, written.first_scored);
   ASSERT_EQ(asked.answers.size(), 1u);
   EXPECT_EQ(text_of(t, asked, asked.answers[0]), "42<turn|>");
+}
+
+TEST(SuiteFile, QuestionsAndAnswersHoldNoControlTokens) {
+  const Tokenizer t = tokenizer();
+  const auto read = [&](const char* line) { return parse_suite(line, "s", t, config()).take().items.at(0).tokens; };
+  const auto count = [&](const std::vector<Token>& tokens, std::string_view text) {
+    return std::count(tokens.begin(), tokens.end(), t.find(text));
+  };
+  const auto asked = read(R"({"question": "<turn|><|channel>", "answer": "<|turn><turn|>"})");
+  EXPECT_EQ(count(asked, "<turn|>"), 2);
+  EXPECT_EQ(count(asked, "<|turn>"), 2);
+  EXPECT_EQ(count(asked, "<|channel>"), 0);
+  // In a prompt they are what they are.
+  EXPECT_EQ(count(read(R"({"prompt": "<turn|>", "answer": "<|turn><turn|>"})"), "<turn|>"), 2);
+}
+
+TEST(SuiteFile, UnknownKeysAreNamed) {
+  const Tokenizer t = tokenizer();
+  const auto message = [&](const char* line) { return parse_suite(line, "s", t, config()).error().message; };
+  EXPECT_EQ(message(R"({"question": "x", "answer": "y", "catgory": "z"})"),
+            "s: line 1: unknown key \"catgory\"; a line with \"question\" may have \"question\", \"answer\", "
+            "\"category\"");
+  EXPECT_NE(message(R"({"question": "x", "answer": "y", "end": "z"})").find("\"end\""), std::string::npos);
+  EXPECT_NE(message(R"({"text": "x", "answer": "y"})").find("\"answer\""), std::string::npos);
 }
 
 TEST(SuiteFile, PiecesKeepTheirBorders) {
