@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
-#include <optional>
 
+#include "base/progress.h"
 #include "base/random.h"
 #include "base/stats.h"
 #include "cli/command.h"
@@ -28,7 +28,8 @@ struct Flags {
 struct Measurement {
   std::string test;
   double tokens_per_second = 0;
-  std::optional<double> bytes_per_second = {};  // of weights; decode only
+  double bytes_per_second = 0;      // of weights
+  bool bound_by_memory = false;     // then there is a roof to compare with
 };
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -51,45 +52,63 @@ class Bench {
       return fail("bench: {} tokens (--depth and the longer of -p and -n), but the context of {} has {}", n_positions,
                   model->file.path, model->config.context_length);
     Forward forward =
-        TRY(Forward::create(model, backend, {.max_rows = 512, .prefill_cut = !flags.no_cut}));
+        TRY(Forward::create(model, backend, {.max_rows = kRowsPerPass, .prefill_cut = !flags.no_cut}));
     KvCache cache = TRY(KvCache::create(
-        model->config, {.n_positions = std::max<int64_t>(n_positions, 1), .max_batch = 512, .type = kv}, backend));
+        model->config, {.n_positions = std::max<int64_t>(n_positions, 1), .max_batch = kRowsPerPass, .type = kv}, backend));
     return Bench(std::move(model), flags, std::move(forward), std::move(cache));
   }
 
-  Measurement prompt() {
-    return {fmt::format("pp{}", flags_.n_prompt), median_rate(flags_.n_prompt, [&] {
-              const auto hidden = prefill(forward_, cache_, random_tokens(flags_.n_prompt, model_->config.n_vocab));
-              forward_.logits(hidden, 1, logits_.data());
-            })};
+  Result<Measurement> prompt() {
+    const auto tokens = random_tokens(flags_.n_prompt, model_->config.n_vocab);
+    const double rate = TRY(median_rate(flags_.n_prompt, [&]() -> Result<void> {
+      forward_.logits(TRY(feed(tokens)), 1, logits_.data());
+      return {};
+    }));
+    const uint64_t n_bytes = prefill_bytes(*model_, flags_.n_prompt, kRowsPerPass, !flags_.no_cut);
+    return Measurement{fmt::format("pp{}", flags_.n_prompt), rate,
+                       rate / flags_.n_prompt * static_cast<double>(n_bytes)};
   }
 
-  Measurement decode() {
+  Result<Measurement> decode() {
     const auto tokens = random_tokens(flags_.n_decode, model_->config.n_vocab);
-    Measurement result{fmt::format("tg{}", flags_.n_decode), median_rate(flags_.n_decode, [&] {
-                         for (const Token& token : tokens) {
-                           const Chunk chunk{&cache_, {&token, 1}};
-                           forward_.logits(forward_.run({&chunk, 1}, Rows::last), 1, logits_.data());
-                         }
-                       })};
-    result.bytes_per_second = result.tokens_per_second * static_cast<double>(decode_bytes(*model_));
-    return result;
+    const double rate = TRY(median_rate(flags_.n_decode, [&]() -> Result<void> {
+      for (const Token& token : tokens) forward_.logits(TRY(feed({&token, 1})), 1, logits_.data());
+      return {};
+    }));
+    const uint64_t n_bytes = decode_bytes(*model_);
+    return Measurement{fmt::format("tg{}", flags_.n_decode), rate, rate * static_cast<double>(n_bytes),
+                       n_bytes > largest_cache_bytes()};
   }
 
  private:
+  static constexpr int64_t kRowsPerPass = 512;
+
   Bench(std::shared_ptr<const Model> model, const Flags& flags, Forward forward, KvCache cache)
       : model_(std::move(model)), flags_(flags), forward_(std::move(forward)), cache_(std::move(cache)),
         logits_(static_cast<size_t>(model_->config.n_vocab)) {}
 
+  // Prefill that Ctrl-C can end between passes. -> the last position's hidden state.
+  Result<std::span<const float>> feed(std::span<const Token> tokens) {
+    for (;;) {
+      if (interrupted()) return fail("interrupted");
+      const size_t n = std::min(tokens.size(), static_cast<size_t>(kRowsPerPass));
+      const bool is_last = n == tokens.size();
+      const Chunk chunk{&cache_, tokens.first(n)};
+      const auto hidden = forward_.run({&chunk, 1}, is_last ? Rows::last : Rows::none);
+      if (is_last) return hidden;
+      tokens = tokens.subspan(n);
+    }
+  }
+
   // Median tokens/s over the repetitions, each at the asked depth; one more run first warms caches and pages.
   template <class Body>
-  double median_rate(int n, const Body& body) {
+  Result<double> median_rate(int n, const Body& body) {
     std::vector<double> rates;
     for (int i = 0; i <= flags_.repetitions; ++i) {
       cache_.clear();
-      if (flags_.depth > 0) (void)prefill(forward_, cache_, random_tokens(flags_.depth, model_->config.n_vocab));
+      if (flags_.depth > 0) TRY(feed(random_tokens(flags_.depth, model_->config.n_vocab)));
       const auto start = std::chrono::steady_clock::now();
-      body();
+      TRY(body());
       if (i > 0) rates.push_back(n / seconds_since(start));
     }
     return median(rates);
@@ -107,8 +126,8 @@ Result<int> bench(const Flags& flags) {
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
   Bench runner = TRY(Bench::create(model, *backend, TRY(flags.engine.kv_type()), flags));
   std::vector<Measurement> results;
-  if (flags.n_prompt > 0) results.push_back(runner.prompt());
-  if (flags.n_decode > 0) results.push_back(runner.decode());
+  if (flags.n_prompt > 0) results.push_back(TRY(runner.prompt()));
+  if (flags.n_decode > 0) results.push_back(TRY(runner.decode()));
   ThreadPool pool(flags.engine.thread_count());
   const double bandwidth = measure_read_bandwidth(pool);
 
@@ -118,15 +137,12 @@ Result<int> bench(const Flags& flags) {
                            model->config.name, model->type_summary(), static_cast<double>(model->weight_bytes()) / 1e9,
                            backend->name(), bandwidth / 1e9, "test", "tokens/s", "GB/s", "of memory roof"));
   for (const Measurement& m : results) {
-    Json entry{{"test", m.test}, {"tok_s", m.tokens_per_second}, {"gb_s", nullptr}, {"roof_share", nullptr}};
-    if (m.bytes_per_second) {
-      entry["gb_s"] = *m.bytes_per_second / 1e9;
-      entry["roof_share"] = *m.bytes_per_second / bandwidth;
-    }
+    const double share = m.bytes_per_second / bandwidth;
+    Json entry{{"test", m.test}, {"tok_s", m.tokens_per_second}, {"gb_s", m.bytes_per_second / 1e9}, {"roof_share", nullptr}};
+    if (m.bound_by_memory) entry["roof_share"] = share;
     if (!flags.json)
-      print_line(fmt::format("  {:<10} {:>12.2f} {:>10} {:>16}", m.test, m.tokens_per_second,
-                             m.bytes_per_second ? fmt::format("{:.2f}", *m.bytes_per_second / 1e9) : "-",
-                             m.bytes_per_second ? fmt::format("{:.0f} %", 100 * *m.bytes_per_second / bandwidth) : "-"));
+      print_line(fmt::format("  {:<10} {:>12.2f} {:>10.2f} {:>16}", m.test, m.tokens_per_second,
+                             m.bytes_per_second / 1e9, m.bound_by_memory ? fmt::format("{:.0f} %", 100 * share) : "-"));
     json.push_back(entry);
   }
   if (flags.json) print_line(json.dump());
@@ -137,6 +153,10 @@ Result<int> bench(const Flags& flags) {
 
 Run add_bench(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
+  app.footer(
+      "GB/s: weight bytes read per pass × passes per second. The roof is what memory delivers when all threads read:\n"
+      "a bound for decoding, unless the weights fit into the CPU's cache (then, and for prompts, which are bound by\n"
+      "arithmetic, there is none: \"-\", in JSON \"roof_share\": null).");
   app.add_option("file", flags->file, "GGUF file")->required();
   app.add_option("-p", flags->n_prompt, "prompt tokens (default 512; 0: skip)")->check(CLI::Range(0, 1 << 20));
   app.add_option("-n", flags->n_decode, "decoded tokens (default 128; 0: skip)")->check(CLI::Range(0, 1 << 20));

@@ -10,6 +10,9 @@
 
 namespace carat::cli {
 
+// What shells expect of a program that Ctrl-C has ended.
+inline constexpr int kInterrupted = 128 + 2;
+
 // 0 ok, 1 the job found a defect; an Error becomes one line on stderr and exit code 2.
 using Run = std::function<Result<int>()>;
 

@@ -1,6 +1,7 @@
 // Flags and parsing shared by the commands.
 #include "cli/common.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 
@@ -8,6 +9,21 @@
 
 namespace carat::cli {
 namespace {
+
+int first_output_error = 0;
+std::string remembered_command;
+
+// As a shell takes it for one word.
+std::string quoted(std::string_view word) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) return std::string(word);
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
+}  // namespace
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -18,8 +34,6 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
     begin = end + 1;
   }
 }
-
-}  // namespace
 
 void EngineFlags::add_to(CLI::App& app) {
   app.add_option("-t,--threads", n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
@@ -64,9 +78,63 @@ Result<std::vector<TensorType>> parse_kv_types(const std::string& text) {
   return types;
 }
 
-void print_line(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fputc('\n', stdout);
+Result<TensorType> parse_written_type(std::string_view name, std::string_view flag) {
+  const auto type = parse_type_name(name);
+  if (type && find_codec(*type) != nullptr) return *type;
+  std::string known;
+  for (const Codec& codec : codecs()) known += fmt::format("{}{}", known.empty() ? "" : ", ", type_name(codec.type));
+  return fail("{}: '{}' is not a type that carat writes; expected one of {}", flag, name, known);
 }
+
+Result<std::pair<std::string, TensorType>> parse_type_rule(const std::string& rule) {
+  const size_t equals = rule.rfind('=');
+  if (equals == std::string::npos) return fail("--tensor-type: '{}': expected REGEX=TYPE", rule);
+  const auto type = TRY(parse_written_type(std::string_view(rule).substr(equals + 1), "--tensor-type"));
+  return std::pair(rule.substr(0, equals), type);
+}
+
+Result<void> refuse(const CLI::App& app, std::initializer_list<const char*> options, std::string_view reason) {
+  for (const char* name : options)
+    if (app.get_option(name)->count() > 0) return fail("{}: {}", name, reason);
+  return {};
+}
+
+CLI::Option* one_each(CLI::Option* option) { return option->allow_extra_args(false); }
+
+CLI::Validator number_between(double low, double high) {
+  const auto check = [low, high](std::string& text) -> std::string {
+    double value = 0;
+    if (CLI::detail::lexical_cast(text, value) && value >= low && value <= high) return {};
+    return fmt::format("{} is not a number from {} to {}", text, low, high);
+  };
+  return CLI::Validator(check, fmt::format("[{} - {}]", low, high));
+}
+
+void print_text(std::string_view text) {
+  if (first_output_error != 0) return;
+  errno = 0;
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::ferror(stdout) != 0) first_output_error = errno != 0 ? errno : EIO;
+}
+
+void print_now(std::string_view text) {
+  print_text(text);
+  errno = 0;
+  if (std::fflush(stdout) != 0 && first_output_error == 0) first_output_error = errno != 0 ? errno : EIO;
+}
+
+void print_line(std::string_view text) {
+  print_text(text);
+  print_text("\n");
+}
+
+bool output_closed() { return first_output_error != 0; }
+int output_error() { return first_output_error; }
+
+void remember_command(int argc, char** argv) {
+  for (int i = 0; i < argc; ++i) remembered_command += (i > 0 ? " " : "") + quoted(argv[i]);
+}
+
+const std::string& typed_command() { return remembered_command; }
 
 }  // namespace carat::cli

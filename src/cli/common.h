@@ -1,10 +1,13 @@
-// What several commands share: engine flags, token lists, opening a model with a backend.
+// What several commands share: engine flags, lists, checks of options, standard output, the command as typed.
 #pragma once
 
 #include <CLI/CLI.hpp>
 
+#include <initializer_list>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -31,7 +34,32 @@ Result<std::vector<Token>> parse_token_list(const std::string& text, int64_t n_v
 // "f16,q8_0" -> types that a cache can have.
 Result<std::vector<TensorType>> parse_kv_types(const std::string& text);
 
-// Prints text (JSON, usually) and a newline to standard output.
-void print_line(const std::string& text);
+// The parts of "a,b,c".
+std::vector<std::string_view> split(std::string_view text, char separator);
+
+// "REGEX=TYPE" with a type that carat writes.
+Result<std::pair<std::string, TensorType>> parse_type_rule(const std::string& rule);
+Result<TensorType> parse_written_type(std::string_view name, std::string_view flag);
+
+// An error if any of these options was given: "--per-kind: REASON". For options that would have no effect.
+Result<void> refuse(const CLI::App& app, std::initializer_list<const char*> options, std::string_view reason);
+
+// Several values by repeating the option, one each time: an option must not swallow the files behind it.
+CLI::Option* one_each(CLI::Option* option);
+
+// Numbers from low to high; unlike CLI::Range it refuses NaN, too.
+CLI::Validator number_between(double low, double high);
+
+// Standard output. A reader that has gone (`carat … | head`) is no error: the rest is not printed, and whoever prints
+// without end should stop.
+void print_text(std::string_view text);
+void print_line(std::string_view text);  // and a newline
+void print_now(std::string_view text);   // not kept back until there is more
+bool output_closed();
+int output_error();  // errno of the first failed write; 0: none so far
+
+// The command line as it was typed, quoted for a shell.
+void remember_command(int argc, char** argv);
+const std::string& typed_command();
 
 }  // namespace carat::cli

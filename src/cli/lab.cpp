@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/file.h"
+#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/lab_family.h"
@@ -32,19 +32,19 @@ Result<void> check_kind(const std::string& kind) {
   return fail("--kind: '{}' is not a kind of document; expected one of {}", kind, known);
 }
 
-Result<int> print_text(const Flags& flags) {
+Result<int> print_documents(const Flags& flags) {
   TRY(check_kind(flags.kind));
   const lab::Language language = lab::family_language();
   Random random(flags.seed);
-  for (int i = 0; i < flags.n; ++i) {
+  for (int i = 0; i < flags.n && !output_closed(); ++i) {
+    if (interrupted()) return kInterrupted;
     const auto document = flags.kind.empty() ? language.draw(random) : language.draw(flags.kind, random);
     if (flags.json) {
       Json pieces = Json::array();
       for (const auto& piece : document.pieces) pieces.push_back({{"text", piece.text}, {"answer", piece.is_answer}});
       print_line(Json{{"kind", document.kind}, {"entropy", document.entropy}, {"pieces", pieces}}.dump());
     } else {
-      const std::string text = document.text();  // ends with a newline
-      std::fwrite(text.data(), 1, text.size(), stdout);
+      print_text(document.text());  // ends with a newline
     }
   }
   return 0;
@@ -73,7 +73,7 @@ Run add_lab(CLI::App& app) {
   auto* recipes = app.add_subcommand("recipes", "how each shipped model was trained");
   app.require_subcommand(1);
   return [flags, text, recipes]() -> Result<int> {
-    if (text->parsed()) return print_text(*flags);
+    if (text->parsed()) return print_documents(*flags);
     CHECK(recipes->parsed());
     return print_recipes();
   };

@@ -31,6 +31,25 @@ Suite lab_suite(const Tokenizer& tokenizer, uint64_t seed, int n_per_kind) {
   return suite;
 }
 
+Result<void> check_speaks_lab(const Model& model) {
+  static const Tokenizer expected = Tokenizer::load(lab::family_vocabulary()).take();
+  const Tokenizer& own = model.tokenizer;
+  const auto refuse = [&](const std::string& difference) {
+    return fail("{}: its vocabulary is not the lab's ({}): --suite lab judges only models of the lab language",
+                model.file.path, difference);
+  };
+  if (own.n_tokens() != expected.n_tokens())
+    return refuse(fmt::format("{} tokens instead of {}", own.n_tokens(), expected.n_tokens()));
+  for (Token token = 0; token < expected.n_tokens(); ++token)
+    if (own.token_text(token) != expected.token_text(token))
+      return refuse(fmt::format("token {} is '{}' instead of '{}'", token, own.token_text(token), expected.token_text(token)));
+  // Equal tokens can still be merged in another order.
+  constexpr int kDocuments = 20;
+  if (lab_suite(own, lab::kTestSeed, kDocuments).hash() != lab_suite(expected, lab::kTestSeed, kDocuments).hash())
+    return refuse("the same text becomes other tokens");
+  return {};
+}
+
 Result<std::string> find_models_folder() {
   namespace fs = std::filesystem;
   if (const char* folder = std::getenv("CARAT_MODELS"); folder != nullptr && *folder != '\0') return std::string(folder);

@@ -10,8 +10,10 @@
 #include <optional>
 
 #include "base/file.h"
+#include "base/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/outputs.h"
 #include "model/forward.h"
 
 namespace carat::cli {
@@ -62,6 +64,7 @@ class Scorer {
         model_->config, {.n_positions = n, .max_batch = std::min<int64_t>(n, flags_.max_rows), .type = kv_},
         backend_));
     for (int64_t begin = 0; begin < n; begin += flags_.max_rows) {
+      if (interrupted()) return fail("interrupted");
       const int64_t count = std::min<int64_t>(flags_.max_rows, n - begin);
       const Chunk chunk{&cache, tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(count))};
       const auto hidden = forward_.run({&chunk, 1}, all ? Rows::all : Rows::last);
@@ -183,6 +186,7 @@ Result<int> score_batch(const Flags& flags, Scorer& scorer, const Model& model) 
 }
 
 Result<int> logits(const Flags& flags) {
+  TRY(check_outputs({flags.out}, {flags.file}));
   const auto model = TRY(open_model(flags.file));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
   Scorer scorer = TRY(Scorer::create(model, *backend, TRY(flags.engine.kv_type()), flags));
@@ -199,10 +203,10 @@ Run add_logits(CLI::App& app) {
   app.add_option("file", flags->file, "GGUF file")->required();
   auto* input = app.add_option_group("input");
   input->add_option("--tokens", flags->tokens, "token ids, separated by commas");
-  input->add_option("--prompt", flags->prompt, "text; <bos> is put first");
+  auto* prompt = input->add_option("--prompt", flags->prompt, "text; <bos> is put first");
   input->add_option("--batch", flags->batch, "JSON file: list of {\"tokens\": [...], \"all\": bool, \"top\": K}");
   input->require_option(1);
-  app.add_flag("--special", flags->special, "control tokens in --prompt are tokens");
+  app.add_flag("--special", flags->special, "control tokens in --prompt are tokens")->needs(prompt);
   app.add_flag("--all", flags->all, "every position, not only the last");
   app.add_option("--top", flags->top, "tokens per position (default 10)")->check(CLI::Range(1, 1 << 20));
   app.add_flag("--json", flags->json, "JSON");
@@ -210,7 +214,10 @@ Run add_logits(CLI::App& app) {
   app.add_flag("--no-prefill-cut", flags->no_cut, "compute rows that no wanted logit needs");
   app.add_option("--max-rows", flags->max_rows, "rows per pass (default 512)")->check(CLI::Range(1, 65536));
   flags->engine.add_to(app);
-  return [flags] { return logits(*flags); };
+  return [flags, &app]() -> Result<int> {
+    if (!flags->batch.empty()) TRY(refuse(app, {"--out"}, "is for one text, not for --batch"));
+    return logits(*flags);
+  };
 }
 
 }  // namespace carat::cli

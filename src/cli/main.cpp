@@ -1,12 +1,17 @@
 // Entry point: the table of commands, the only place that prints errors and chooses exit codes.
+#include <signal.h>
+
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <string>
 
 #include "base/file.h"
 #include "base/progress.h"
 #include "cli/command.h"
+#include "cli/common.h"
 
 namespace {
 
@@ -35,8 +40,14 @@ void on_interrupt(int signal_number) {
   }
 }
 
-// What shells expect of a program that Ctrl-C has ended.
-constexpr int kInterrupted = 128 + SIGINT;
+// Without SA_RESTART: waiting for input ends at once.
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  ::sigemptyset(&action.sa_mask);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
 
 int usage_error(const std::string& message) {
   std::fprintf(stderr, "carat: %s\n", message.c_str());
@@ -82,18 +93,27 @@ int run(int argc, char** argv) {
   return *result;
 }
 
+// What was printed must have arrived, unless its reader has gone (`carat … | head`) or the user has.
+int flush_output(int code) {
+  errno = 0;
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || output_error() != 0;
+  const int error = output_error() != 0 ? output_error() : errno;
+  if (!failed || error == EPIPE) return code;
+  if (carat::interrupted()) return kInterrupted;
+  return usage_error(std::string("cannot write to standard output: ") + std::strerror(error));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   carat::explain_lost_mappings();
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
+  remember_command(argc, argv);
+  catch_interrupts();
   std::signal(SIGPIPE, SIG_IGN);  // both become errors of the write
   std::signal(SIGXFSZ, SIG_IGN);
   try {
     const int code = run(argc, argv);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) return usage_error("cannot write to standard output");
-    return code;
+    return flush_output(code);
   } catch (const std::bad_alloc&) {
     return usage_error("not enough memory");
   } catch (const std::exception& error) {

@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/common.h"
+#include "cli/line_reader.h"
 #include "engine/generate.h"
 #include "engine/utf8_stream.h"
 #include "model/chat.h"
@@ -46,15 +46,11 @@ void print_statistics(const Generation& generation) {
 // Generates after `tokens`, printing text as it comes unless JSON is wanted.
 Result<Generation> stream(Session& session, std::span<const Token> tokens, const Flags& flags) {
   Utf8Stream utf8;
-  const auto print = [](const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    std::fflush(stdout);
-  };
   auto generation = TRY(session.generate(tokens, flags.generate, [&](Token token) {
-    if (!flags.json) print(utf8.push(session.model().tokenizer.piece(token)));
-    return true;
+    if (!flags.json) print_now(utf8.push(session.model().tokenizer.piece(token)));
+    return !output_closed();
   }));
-  if (!flags.json) print(utf8.flush() + "\n");
+  if (!flags.json) print_now(utf8.flush() + "\n");
   return generation;
 }
 
@@ -67,12 +63,12 @@ Result<int> complete(Session& session, const Flags& flags) {
     std::vector<ChatTurn> turns;
     if (!flags.system.empty()) turns.push_back({ChatTurn::Role::system, flags.system});
     turns.push_back({ChatTurn::Role::user, flags.prompt});
-    tokens = model.tokenizer.encode(render_chat(turns, model.config), {.parse_special = true});
+    tokens = encode_chat(turns, model.config, model.tokenizer);
   }
   const auto generation = TRY(stream(session, tokens, flags));
   if (flags.json) print_line(to_json(generation, model.tokenizer).dump(-1, ' ', false, Json::error_handler_t::replace));
   if (::isatty(2)) print_statistics(generation);
-  return 0;
+  return interrupted() ? kInterrupted : 0;
 }
 
 Result<int> chat(Session& session, const Flags& flags) {
@@ -81,14 +77,17 @@ Result<int> chat(Session& session, const Flags& flags) {
   if (!flags.system.empty()) turns.push_back({ChatTurn::Role::system, flags.system});
   const bool terminal = ::isatty(0);
   if (terminal) std::fprintf(stderr, "%s. An empty line or Ctrl-D ends the chat.\n", model.config.name.c_str());
-  for (std::string line;;) {
+  for (LineReader input;;) {
     if (terminal) std::fprintf(stderr, "> ");
-    if (!std::getline(std::cin, line) || line.empty()) return 0;
-    turns.push_back({ChatTurn::Role::user, line});
-    const auto tokens = model.tokenizer.encode(render_chat(turns, model.config), {.parse_special = true});
+    const auto line = input.next();
+    if (interrupted()) return kInterrupted;
+    if (!line || line->empty()) return 0;
+    turns.push_back({ChatTurn::Role::user, *line});
+    const auto tokens = encode_chat(turns, model.config, model.tokenizer);
     const auto generation = TRY(stream(session, tokens, flags));
     if (terminal) print_statistics(generation);
-    if (interrupted()) return 0;
+    if (interrupted()) return kInterrupted;
+    if (output_closed()) return 0;
     turns.push_back({ChatTurn::Role::model, model.tokenizer.decode(generation.tokens)});
   }
 }
@@ -119,7 +118,12 @@ Run add_run(CLI::App& app) {
   app.add_flag("--ignore-eos", flags->ignore_end, "go on after an end-of-generation token");
   app.add_flag("--json", flags->json, "JSON: tokens, text, speeds");
   flags->engine.add_to(app);
-  return [flags, prompt] { return run(*flags, prompt->count() > 0); };
+  return [flags, prompt, &app]() -> Result<int> {
+    const bool has_prompt = prompt->count() > 0;
+    if (!has_prompt) TRY(refuse(app, {"--raw", "--json"}, "is for one completion: give --prompt"));
+    if (flags->raw) TRY(refuse(app, {"--system"}, "is part of the chat template, which --raw leaves out"));
+    return run(*flags, has_prompt);
+  };
 }
 
 }  // namespace carat::cli

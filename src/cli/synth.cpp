@@ -6,9 +6,9 @@
 
 #include "cli/command.h"
 #include "cli/common.h"
-#include "report/terminal.h"
+#include "cli/outputs.h"
 #include "model/architecture.h"
-#include "quant/codec.h"
+#include "report/terminal.h"
 
 namespace carat::cli {
 namespace {
@@ -20,21 +20,16 @@ struct Flags {
   uint64_t seed = 1;
 };
 
-Result<TensorType> synth_codec(const std::string& name, std::string_view flag) {
-  const auto type = parse_type_name(name);
-  if (!type || find_codec(*type) == nullptr) return fail("{}: '{}' is not a type that carat writes", flag, name);
-  return *type;
-}
-
 Result<int> run_synth(const Flags& flags) {
+  TRY(check_outputs({flags.out}, {}));
   Config config = TRY(synth_config(flags.shape));
   if (flags.window > 0)
     for (LayerConfig& layer : config.layers)
       if (layer.sliding) layer.window = flags.window;
   SynthWeights weights;
-  weights.matrix_type = TRY(synth_codec(flags.type, "--type"));
+  weights.matrix_type = TRY(parse_written_type(flags.type, "--type"));
   weights.embedding_type =
-      flags.embedding_type.empty() ? weights.matrix_type : TRY(synth_codec(flags.embedding_type, "--embedding-type"));
+      flags.embedding_type.empty() ? weights.matrix_type : TRY(parse_written_type(flags.embedding_type, "--embedding-type"));
   weights.seed = flags.seed;
   ProgressBar bar;
   TRY(synthesize(config, weights, flags.out, bar.callback()));

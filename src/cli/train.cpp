@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -9,8 +10,8 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/lab_family.h"
+#include "cli/outputs.h"
 #include "lab/rows.h"
-#include "quant/codec.h"
 #include "train/model_file.h"
 #include "train/trainer.h"
 
@@ -19,10 +20,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int64_t kMostTokens = 1'000'000'000'000'000;  // far beyond any training, far from overflow
+
 struct Flags {
   std::string out;
   bool recipe = false;
   std::string fresh, from, parent, qat, text, stored_as, curve;
+  TensorType stored_type = TensorType::BF16;  // of stored_as
   std::vector<std::string> overrides;
   double curriculum_end = 0;
   train::Options options;
@@ -36,12 +40,6 @@ struct Job {
   std::optional<train::Parameters> parent;
   gguf::Metadata tokenizer;
 };
-
-Result<TensorType> trainable_type(const std::string& name, std::string_view flag) {
-  const auto type = parse_type_name(name);
-  if (!type || find_codec(*type) == nullptr) return fail("{}: '{}' is not a type that carat writes", flag, name);
-  return *type;
-}
 
 // Fills the flags from the lab family's table, by the output's file name.
 Result<void> apply_recipe(Flags& flags) {
@@ -108,6 +106,7 @@ Result<train::RowSource> text_rows(const std::string& path, const Tokenizer& tok
 // Rows and, in the options, their name.
 Result<train::RowSource> make_source(Flags& flags, const Tokenizer& tokenizer) {
   const int64_t length = flags.options.row_length;
+  if (tokenizer.bos() < 0) return fail("train: the vocabulary has no <bos>, with which every row begins");
   if (!flags.text.empty()) {
     uint64_t hash = 0;
     for (const char c : TRY(read_file(flags.text))) hash = mix64(hash ^ static_cast<unsigned char>(c));
@@ -124,9 +123,11 @@ Result<train::RowSource> make_source(Flags& flags, const Tokenizer& tokenizer) {
 }
 
 void print_point(const train::LossPoint& point, const train::Options& options) {
-  const double share = static_cast<double>(point.n_tokens) / static_cast<double>(options.n_tokens);
+  // The last step is a whole one and may go beyond the tokens that were asked for.
+  const int64_t n_done = std::min(point.n_tokens, options.n_tokens);
+  const double share = static_cast<double>(n_done) / static_cast<double>(options.n_tokens);
   const double rate = point.seconds > 0 ? static_cast<double>(point.n_tokens) / point.seconds : 0;
-  const double left = rate > 0 ? static_cast<double>(options.n_tokens - point.n_tokens) / rate : 0;
+  const double left = rate > 0 ? static_cast<double>(options.n_tokens - n_done) / rate : 0;
   std::fprintf(stderr, "%s%5.1f %%  step %6lld  loss %.4f  answers: %.4f nat, %5.1f %% right  %.0f tokens/s  %.0f s left%s",
                ::isatty(2) ? "\r" : "", 100 * share, static_cast<long long>(point.step), point.loss,
                point.score.answer_loss, 100 * point.score.answers_right, rate, left, ::isatty(2) ? "   " : "\n");
@@ -140,8 +141,7 @@ Result<void> write_curve(const std::string& path, const train::TrainResult& resu
 
 Result<void> save(const Flags& flags, const Job& job) {
   train::SaveOptions options;
-  options.type = TensorType::BF16;
-  if (!flags.stored_as.empty()) options.type = TRY(trainable_type(flags.stored_as, "--type"));
+  options.type = flags.stored_type;
   if (options.type == flags.options.fake_quant) options.overrides = flags.options.fake_quant_overrides;
   options.tokenizer = &job.tokenizer;
   options.metadata.emplace_back("general.name", fs::path(flags.out).stem().string());
@@ -154,20 +154,37 @@ Result<void> save(const Flags& flags, const Job& job) {
   return train::save_parameters(job.start, flags.out, options);
 }
 
-Result<int> run_train(Flags flags) {
+// Options that would have no effect are refused: somebody believes that they have one.
+Result<void> check_effects(const Flags& flags, const CLI::App& app) {
+  if (flags.recipe)
+    TRY(refuse(app,
+               {"--new", "--from", "--parent", "--qat", "--tensor-type", "--distill", "--text", "--tokens", "--lr",
+                "--flat", "--warmup", "--decay", "--batch", "--row", "--seed", "--curriculum", "--type"},
+               "is set by --recipe: give one or the other"));
+  if (flags.qat.empty()) TRY(refuse(app, {"--tensor-type"}, "is about --qat, which is not given"));
+  if (!flags.text.empty()) TRY(refuse(app, {"--curriculum"}, "is for the lab language, not for --text"));
+  if (!flags.recipe && flags.options.distill_weight == 0)
+    TRY(refuse(app, {"--parent"}, "is only looked at when distilling: give --distill as well"));
+  return {};
+}
+
+// What the flags ask for, with everything checked that can be wrong before training.
+Result<void> settle(Flags& flags, const CLI::App& app) {
+  TRY(check_effects(flags, app));
   if (flags.recipe) TRY(apply_recipe(flags));
   if (flags.fresh.empty() == flags.from.empty()) return fail("train: give one of --new, --from and --recipe");
   if (flags.options.n_tokens <= 0) return fail("train: --tokens says how many tokens to train on");
-  if (!flags.qat.empty()) flags.options.fake_quant = TRY(trainable_type(flags.qat, "--qat"));
-  for (const std::string& rule : flags.overrides) {
-    const size_t equals = rule.rfind('=');
-    if (equals == std::string::npos) return fail("--tensor-type: '{}': expected REGEX=TYPE", rule);
-    flags.options.fake_quant_overrides.emplace_back(
-        rule.substr(0, equals), TRY(trainable_type(rule.substr(equals + 1), "--tensor-type")));
-  }
+  if (!flags.qat.empty()) flags.options.fake_quant = TRY(parse_written_type(flags.qat, "--qat"));
+  for (const std::string& rule : flags.overrides)
+    flags.options.fake_quant_overrides.push_back(TRY(parse_type_rule(rule)));
+  if (!flags.stored_as.empty()) flags.stored_type = TRY(parse_written_type(flags.stored_as, "--type"));
   flags.options.n_threads = flags.n_threads > 0 ? flags.n_threads : default_thread_count();
   if (!flags.no_checkpoint) flags.options.checkpoint_path = flags.out + ".checkpoint";
+  return check_outputs({flags.out, flags.curve, flags.options.checkpoint_path}, {flags.from, flags.parent, flags.text});
+}
 
+Result<int> run_train(Flags flags, const CLI::App& app) {
+  TRY(settle(flags, app));
   ThreadPool pool(flags.options.n_threads);
   Job job = TRY(prepare(flags, pool));
   const auto tokenizer = TRY(Tokenizer::load(job.tokenizer));
@@ -197,26 +214,30 @@ Run add_train(CLI::App& app) {
   app.add_option("--from", flags->from, "start from this file's weights");
   app.add_option("--parent", flags->parent, "distil from this file (default: --from)");
   app.add_option("--qat", flags->qat, "quantization-aware training for this type, e.g. Q4_0");
-  app.add_option("--tensor-type", flags->overrides, "REGEX=TYPE: another --qat type for tensors whose name matches");
+  one_each(app.add_option("--tensor-type", flags->overrides,
+                          "REGEX=TYPE: another --qat type for tensors whose name matches (repeatable)"));
   app.add_option("--distill", o.distill_weight, "weight of KL(parent || student) in the loss, 0 … 1")
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(number_between(0, 1));
   app.add_option("--text", flags->text, "train on this text (default: the lab language)");
-  app.add_option("--tokens", o.n_tokens, "tokens to train on");
-  app.add_option("--lr", o.learning_rate, "peak learning rate (default 0.003)");
+  app.add_option("--tokens", o.n_tokens, "tokens to train on")->check(CLI::Range(int64_t{1}, kMostTokens));
+  app.add_option("--lr", o.learning_rate, "peak learning rate (default 0.003)")->check(number_between(1e-12, 100));
   app.add_option("--flat", o.flat_fraction, "share of the training at the peak, then cosine (default 0.5)")
-      ->check(CLI::Range(0.0, 1.0));
-  app.add_option("--warmup", o.warmup_steps, "warm-up steps (default 100)");
-  app.add_option("--decay", o.weight_decay, "weight decay of the matrices (default 0.05)");
+      ->check(number_between(0, 1));
+  app.add_option("--warmup", o.warmup_steps, "warm-up steps (default 100)")->check(CLI::Range(int64_t{0}, kMostTokens));
+  app.add_option("--decay", o.weight_decay, "weight decay of the matrices (default 0.05)")
+      ->check(number_between(0, 1000));
   app.add_option("--batch", o.batch_tokens, "tokens per step (default 2048)")->check(CLI::Range(1, 1 << 24));
   app.add_option("--row", o.row_length, "tokens per row (default 128)")->check(CLI::Range(2, 1 << 16));
   app.add_option("--seed", o.seed, "seed of weights and data (default 1)");
-  app.add_option("--curriculum", flags->curriculum_end, "share of the training until full difficulty (default 0)");
+  app.add_option("--curriculum", flags->curriculum_end, "share of the training until full difficulty (default 0)")
+      ->check(number_between(0, 1));
   app.add_option("--type", flags->stored_as, "type to store matrices and tables in (default BF16)");
   app.add_option("--curve", flags->curve, "write the loss curve, one JSON object per line");
-  app.add_option("--report-every", o.report_every_steps, "steps between lines of the curve (default 50)");
+  app.add_option("--report-every", o.report_every_steps, "steps between lines of the curve (default 50)")
+      ->check(CLI::Range(int64_t{1}, kMostTokens));
   app.add_flag("--no-checkpoint", flags->no_checkpoint, "no OUT.checkpoint (resumed from when present)");
   app.add_option("-t,--threads", flags->n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
-  return [flags] { return run_train(*flags); };
+  return [flags, &app] { return run_train(*flags, app); };
 }
 
 }  // namespace carat::cli

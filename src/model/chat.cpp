@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "base/check.h"
+#include "model/special_tokens.h"
 
 namespace carat {
 namespace {
@@ -62,9 +63,10 @@ Token marker_token(std::string_view text, const Tokenizer& tokenizer) {
 // are "<|name>" or "<name|>", or "<|" and "|>" around a sign.
 size_t find_user_defined_marker(std::string_view text, const Tokenizer& tokenizer) {
   for (size_t begin = text.find('<'); begin != std::string_view::npos; begin = text.find('<', begin + 1)) {
-    const size_t end = text.find('>', begin);
-    if (end == std::string_view::npos) break;
-    const std::string_view candidate = text.substr(begin, end + 1 - begin);
+    const std::string_view window = text.substr(begin, SpecialTokens::kMaxLength);
+    const size_t end = window.find('>');
+    if (end == std::string_view::npos) continue;
+    const std::string_view candidate = window.substr(0, end + 1);
     if (candidate.find('|') == std::string_view::npos) continue;
     const Token token = tokenizer.find(candidate);
     if (token >= 0 && tokenizer.kind(token) == TokenKind::user_defined) return begin;

@@ -1,26 +1,14 @@
 // Bad input through the program itself: one clear line on standard error, exit code 2, nothing left behind.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "base/bytes.h"
-#include "cli/program.h"
+#include "cli/refused.h"
 #include "gguf/reader.h"
 #include "gguf/writer.h"
 #include "model/synth.h"
 
 namespace carat::cli {
 namespace {
-
-// One line that starts with the program's name and names what it is about; no output but that line.
-void expect_refused(const Outcome& outcome, const std::string& about) {
-  EXPECT_EQ(outcome.code, 2) << outcome.err;
-  EXPECT_EQ(outcome.out, "");
-  EXPECT_TRUE(outcome.err.starts_with("carat: ")) << outcome.err;
-  EXPECT_TRUE(outcome.err.ends_with('\n')) << outcome.err;
-  EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
-  EXPECT_NE(outcome.err.find(about), std::string::npos) << outcome.err << "does not say " << about;
-}
 
 // The smallest file that is whole: some metadata, two tensors.
 void write_small_file(const std::string& path) {

@@ -56,10 +56,15 @@ inline void overwrite(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
+// Where a program reads and writes other than /dev/null and the files in its folder.
+struct Streams {
+  std::string in, out;
+};
+
 // A started program; its output goes to two files in `folder`.
 class Program {
  public:
-  Program(const Folder& outputs, std::vector<std::string> arguments, const std::string& stdout_to = "")
+  Program(const Folder& outputs, std::vector<std::string> arguments, const Streams& streams = {})
       : out_(outputs / "stdout"), err_(outputs / "stderr") {
     arguments.insert(arguments.begin(), CARAT_PROGRAM);
     std::vector<char*> argv;
@@ -68,8 +73,9 @@ class Program {
     overwrite(err_, "");  // what an earlier program said is not this one's
     pid_ = ::fork();
     if (pid_ == 0) {
-      ::dup2(::open("/dev/null", O_RDONLY), 0);
-      const std::string& out = stdout_to.empty() ? out_ : stdout_to;
+      // A pipe opened for both never ends.
+      ::dup2(streams.in.empty() ? ::open("/dev/null", O_RDONLY) : ::open(streams.in.c_str(), O_RDWR), 0);
+      const std::string& out = streams.out.empty() ? out_ : streams.out;
       ::dup2(::open(out.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644), 1);
       ::dup2(::open(err_.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644), 2);
       ::execv(CARAT_PROGRAM, argv.data());

@@ -1,0 +1,166 @@
+// carat compare on the user's own files: whose parent is whose, and what is written about it.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/refused.h"
+#include "gguf/reader.h"
+#include "gguf/writer.h"
+
+namespace carat::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+void make_pair(const Folder& folder, const std::string& master, const std::string& packed, const std::string& seed) {
+  ASSERT_EQ(carat({"synth", folder / master, "--like", "e2b", "--layers", "5", "--width-divisor", "24", "--vocab", "600",
+                   "--type", "BF16", "--seed", seed})
+                .code,
+            0);
+  ASSERT_EQ(carat({"quantize", folder / master, folder / packed, "Q4_0"}).code, 0);
+}
+
+void make_suite(const std::string& path) {
+  std::string lines;
+  for (int i = 0; i < 6; ++i)
+    lines += "{\"question\": \"1 + " + std::to_string(i) + "?\", \"answer\": \"" + std::to_string(1 + i) + "\"}\n";
+  overwrite(path, lines);
+}
+
+Json judgement(const std::string& path) { return Json::parse(content(path)).at(0); }
+
+Json row_of(const Json& judgement, const std::string& name) {
+  for (const Json& row : judgement["rows"])
+    if (row["name"] == name) return row;
+  return {};
+}
+
+bool warns_of(const Json& judgement, const std::string& id) {
+  for (const Json& warning : judgement["warnings"])
+    if (warning["id"] == id) return true;
+  return false;
+}
+
+struct Compare : testing::Test {
+  Folder folder;
+  void SetUp() override {
+    make_pair(folder, "a-bf16.gguf", "a-q4_0.gguf", "1");
+    make_pair(folder, "b-bf16.gguf", "b-qat.gguf", "2");
+    make_suite(folder / "questions.jsonl");
+  }
+  std::string link(const std::string& file, const std::string& parent) {
+    return (folder / file) + "=" + (folder / parent);
+  }
+};
+
+// The line that README shows.
+TEST_F(Compare, TheExampleOfTheReadme) {
+  const auto outcome = carat({"compare", folder / "a-q4_0.gguf", folder / "b-qat.gguf", "--parent",
+                              link("a-q4_0.gguf", "a-bf16.gguf"), "--parent", link("b-qat.gguf", "b-bf16.gguf"), "--qat",
+                              folder / "b-qat.gguf", "--suite", folder / "questions.jsonl", "--report",
+                              folder / "report.html", "--json", folder / "report.json", "--no-speed"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json report = judgement(folder / "report.json");
+  EXPECT_EQ(row_of(report, "a-bf16")["family"], row_of(report, "a-q4_0")["family"]);
+  EXPECT_EQ(row_of(report, "b-bf16")["family"], row_of(report, "b-qat")["family"]);
+  EXPECT_NE(row_of(report, "a-bf16")["family"], row_of(report, "b-bf16")["family"]);
+  EXPECT_FALSE(warns_of(report, "wrong-reference"));
+  int n_parent_pairs = 0;
+  for (const Json& comparison : report["comparisons"]) n_parent_pairs += comparison["yardstick"] == "A";
+  EXPECT_EQ(n_parent_pairs, 1);
+  // The command as it was typed.
+  const std::string command = report["command"];
+  EXPECT_TRUE(command.starts_with(CARAT_PROGRAM " compare ")) << command;
+  EXPECT_TRUE(command.ends_with("report.json --no-speed")) << command;
+  EXPECT_FALSE(content(folder / "report.html").empty());
+}
+
+// The usual mistake keeps its warning: a QAT file measured against the original weights.
+TEST_F(Compare, AStrangerAsParentIsWarnedOf) {
+  const auto outcome = carat({"compare", folder / "a-q4_0.gguf", folder / "b-qat.gguf", "--parent",
+                              link("a-q4_0.gguf", "a-bf16.gguf"), "--parent", link("b-qat.gguf", "a-bf16.gguf"), "--qat",
+                              folder / "b-qat.gguf", "--suite", folder / "questions.jsonl", "--json", folder / "j",
+                              "--no-speed"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(warns_of(judgement(folder / "j"), "wrong-reference"));
+}
+
+TEST_F(Compare, WordsOfTheCommandAreQuoted) {
+  std::filesystem::rename(folder / "a-q4_0.gguf", folder / "it's a.gguf");
+  const auto outcome = carat({"compare", folder / "it's a.gguf", "--suite", folder / "questions.jsonl", "--no-speed",
+                              "--json", folder / "j"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string command = judgement(folder / "j")["command"];
+  EXPECT_NE(command.find("'\\''s a.gguf' --suite "), std::string::npos) << command;
+}
+
+TEST_F(Compare, SeedsComeFromTheFiles) {
+  const gguf::File file = gguf::open(folder / "b-qat.gguf").take();
+  gguf::Metadata metadata = file.metadata;
+  metadata.set("carat.training.seed", uint64_t{102});
+  std::vector<gguf::TensorToWrite> tensors;
+  for (const Tensor& tensor : file.tensors) tensors.push_back(gguf::existing(tensor));
+  ASSERT_TRUE(gguf::write(folder / "seeded.gguf", metadata, tensors));
+  const auto outcome = carat({"compare", folder / "seeded.gguf", folder / "a-q4_0.gguf", "--qat", folder / "seeded.gguf",
+                              "--suite", folder / "questions.jsonl", "--no-speed", "--json", folder / "j"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(row_of(judgement(folder / "j"), "seeded")["seed"], 102);
+}
+
+TEST_F(Compare, FilesThatAreNotAmongThoseJudged) {
+  const std::string a = folder / "a-q4_0.gguf", suite = folder / "questions.jsonl";
+  expect_refused(carat({"compare", a, "--suite", suite, "--qat", folder / "b-qat.gguf"}), "b-qat.gguf");
+  expect_refused(carat({"compare", a, "--suite", suite, "--parent", a}), "FILE=PARENT");
+  expect_refused(carat({"compare", a, "--suite", suite, "--parent", a + "=" + (folder / "./a-q4_0.gguf")}), "own parent");
+  expect_refused(carat({"compare", a, "--suite", suite, "--parent", link("a-q4_0.gguf", "a-bf16.gguf"), "--parent",
+                        link("a-q4_0.gguf", "b-bf16.gguf")}),
+                 "two parents");
+  expect_refused(carat({"compare", a, "--suite", suite, "--qat", a, "--control", a}), "both");
+}
+
+// The tables are there even if a file is not.
+TEST_F(Compare, AFailingFileKeepsNothingElseFromComingOut) {
+  const auto outcome = carat({"compare", folder / "a-q4_0.gguf", "--suite", folder / "questions.jsonl", "--no-speed",
+                              "--json", "/dev/full", "--report", folder / "report.html"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.out.find("a-q4_0"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.err.find("/dev/full"), std::string::npos) << outcome.err;
+  EXPECT_FALSE(content(folder / "report.html").empty());
+}
+
+struct Lab : testing::Test {
+  Folder folder;
+  const std::string models = CARAT_SOURCE_DIR "/models";
+  void SetUp() override { ::setenv("CARAT_MODELS", models.c_str(), 1); }
+  void TearDown() override { ::unsetenv("CARAT_MODELS"); }
+};
+
+TEST_F(Lab, ModelsAreChosenByName) {
+  expect_refused(carat({"compare", "--lab", "lab-x"}), "lab-x");
+  expect_refused(carat({"compare", "--lab", "lab-s,"}), "''");
+  expect_refused(carat({"compare", "--lab", "my-lab-s-2"}), "my-lab-s-2");
+  ::setenv("CARAT_MODELS", (folder / "").c_str(), 1);
+  expect_refused(carat({"compare", "--report", folder / "x.html"}), folder / "");
+  expect_refused(carat({"compare", "--lab", "lab-m"}), "lab-m.gguf");
+  EXPECT_TRUE(folder.names().empty());
+}
+
+TEST_F(Lab, ItsSuiteJudgesFilesThatSpeakItsLanguage) {
+  const std::string parent = models + "/lab-s.gguf", small = folder / "small.gguf";
+  ASSERT_EQ(carat({"quantize", parent, small, "Q4_0"}).code, 0);
+  const auto outcome = carat({"compare", small, "--parent", small + "=" + parent, "--suite", "lab", "--per-kind", "4",
+                              "--no-speed", "--json", folder / "j"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json report = judgement(folder / "j");
+  EXPECT_NE(std::string(report["suite"]["name"]).find("4 documents per kind"), std::string::npos);
+  EXPECT_GT(row_of(report, "lab-s")["accuracy"].get<double>(), 0.5);  // it understands what it is asked
+
+  ASSERT_EQ(carat({"synth", folder / "other.gguf", "--like", "e2b", "--layers", "5", "--width-divisor", "24", "--vocab",
+                   "512"})
+                .code,
+            0);
+  expect_refused(carat({"compare", folder / "other.gguf", "--suite", "lab"}), "vocabulary");
+}
+
+}  // namespace
+}  // namespace carat::cli
