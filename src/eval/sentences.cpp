@@ -263,7 +263,7 @@ std::string sentence_of(const EvalReport& report, const CacheEffect& e) {
               ? fmt::format("{:.4f} nat {}{}.", std::fabs(e.nll.estimate), e.nll.estimate < 0 ? "less" : "more",
                             range_words(e.nll, 1, 4))
               : std::string("an NLL that cannot be measured.");
-  if (e.verdict == Verdict::not_enough_data) text += " " + settling(report, e.n_more_items);
+  if (e.verdict == Verdict::not_enough_data) text.append(" ").append(settling(report, e.n_more_items));
   return text;
 }
 

@@ -27,7 +27,7 @@ Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, 
   const uint64_t resident_before = resident_bytes();
   const auto backend = TRY(make_cpu_backend({.n_threads = n_threads, .precision = Precision::fast}));
   const int64_t n_prompt = std::clamp<int64_t>(model->config.context_length / 2, 1, 128);
-  const int64_t n_decode = std::clamp<int64_t>(model->config.context_length - n_prompt, 1, 16);
+  const int64_t n_decode = std::clamp<int64_t>(model->config.context_length - n_prompt, 0, 16);  // 0: a context of 1
   Forward forward = TRY(Forward::create(model, *backend, {.max_rows = n_prompt}));
   KvCache cache = TRY(KvCache::create(model->config, {n_prompt + n_decode, n_prompt, kv}, *backend));
   Random random(1);
@@ -48,8 +48,9 @@ Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, 
       const Chunk chunk{&cache, {&prompt[static_cast<size_t>(t % n_prompt)], 1}};
       forward.logits(forward.run({&chunk, 1}, Rows::last), 1, logits.data());
     }
-    speed.decode_tok_s =
-        std::max(speed.decode_tok_s, static_cast<double>(n_decode) / seconds_since(decode_start));
+    if (n_decode > 0)
+      speed.decode_tok_s =
+          std::max(speed.decode_tok_s, static_cast<double>(n_decode) / seconds_since(decode_start));
     const double spent = seconds_since(start);
     if (interrupted()) return fail("interrupted");
     if (spent > kSlowSeconds || (i >= 2 && spent > kEnoughSeconds)) break;
