@@ -27,7 +27,7 @@ constexpr const char* kLabSuite = "lab";
 struct Flags {
   NamedFiles named;
   std::string kv = "f16", budget, suite, json, report, lab;
-  int n_per_kind = lab::kTestDocumentsPerKind;
+  int n_per_kind = 0;  // 0: as the lab model says, or the lab's own number
   bool fast = false, no_speed = false;
   int n_threads = 0;
 
@@ -95,7 +95,8 @@ Result<int> compare_lab(const Flags& flags) {
   TRY(check_outputs({flags.json, flags.report}, inputs));
   for (const auto& model : models) {
     auto files = TRY(open_lab_files(model, folder, flags.thread_count()));
-    const Suite suite = lab_suite(files.front().model->tokenizer, lab::kTestSeed, flags.n_per_kind);
+    const Suite suite = lab_suite(files.front().model->tokenizer, lab::kTestSeed,
+                                  flags.n_per_kind > 0 ? flags.n_per_kind : model.n_test_documents);
     TRY(comparer.judge(std::move(files), suite, model.name));
   }
   TRY(comparer.publish());
@@ -106,7 +107,8 @@ Result<Suite> open_suite(const Flags& flags, const std::vector<CompareFile>& fil
   const Model& first = *files.front().model;
   if (flags.suite != kLabSuite) return read_suite(flags.suite, first.tokenizer, first.config);
   for (const CompareFile& file : files) TRY(check_speaks_lab(*file.model));
-  return lab_suite(first.tokenizer, lab::kTestSeed, flags.n_per_kind);
+  return lab_suite(first.tokenizer, lab::kTestSeed,
+                   flags.n_per_kind > 0 ? flags.n_per_kind : lab::kTestDocumentsPerKind);
 }
 
 Result<int> compare_files(const Flags& flags) {
@@ -160,7 +162,7 @@ Run add_compare(CLI::App& app) {
   group = "What is judged";
   app.add_option("--suite", flags->suite, "JSON lines of \"question\", \"answer\", \"category\"; or lab, for models of the lab language")
       ->group(group);
-  app.add_option("--per-kind", flags->n_per_kind, "documents per kind in the lab's suite (default 250)")
+  app.add_option("--per-kind", flags->n_per_kind, "documents per kind in the lab's suite (default 250, for lab-m 60)")
       ->check(CLI::Range(2, 1 << 20))
       ->group(group);
   app.add_option("--kv", flags->kv, "cache types to judge with, e.g. f16,q8_0 (default f16)")->group(group);

@@ -99,6 +99,7 @@ FamilyModel lab_m() {
   const LayerConfig sliding = sliding_layer(64, 4, 2, 256, 64);
   FamilyModel model{"lab-m", make_config("lab-m", 256, 256, sliding, full_layer(sliding, 64)),
                     make_runs("lab-m", {9'000'000, 3e-3, 1'350'000, 5e-4, 200}, true)};
+  model.n_test_documents = 60;
   TrainingRun coarse = model.runs[1];
   coarse.file = "lab-m-qat-q2.gguf";
   coarse.fake_quant = coarse.stored_as = TensorType::Q2_K;

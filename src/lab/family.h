@@ -43,6 +43,8 @@ struct FamilyModel {
   std::string name;
   Config config;
   std::vector<TrainingRun> runs;  // the parent first
+  // Test documents per kind with which the demonstration stays near a minute on two cores.
+  int n_test_documents = kTestDocumentsPerKind;
 };
 
 // "lab-s": rows are multiples of 32 only, so small and so densely taught that 4 bits show in its answers.
