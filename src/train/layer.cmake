@@ -1,12 +1,11 @@
 # Training's extras: OpenBLAS (its header only: blas.cpp loads the library when training starts, so that no other
 # command pays for its start-up), and the vector loops, one object per instruction set.
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(OPENBLAS REQUIRED openblas)
+find_path(CARAT_CBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-pthread openblas REQUIRED)
 
 if(TARGET carat_train)
   get_target_property(train_kind carat_train TYPE)
   if(train_kind STREQUAL "STATIC_LIBRARY")
-    target_include_directories(carat_train SYSTEM PRIVATE ${OPENBLAS_INCLUDE_DIRS})
+    target_include_directories(carat_train SYSTEM PRIVATE ${CARAT_CBLAS_INCLUDE})
     target_link_libraries(carat_train PRIVATE ${CMAKE_DL_LIBS})
     if(CMAKE_BUILD_TYPE STREQUAL "Release")
       target_compile_options(carat_train PRIVATE -O3)
