@@ -78,10 +78,6 @@ class Writer {
     return cell;
   }
 
-  std::string speed(const ReportRow& r) const {
-    return r.decode_tok_s > 0 ? fmt::format("{:.0f}", r.decode_tok_s) : "-";
-  }
-
   void verdicts() {
     title(fmt::format("{}: {} items, {} answers, {} scored tokens", report_.suite_name,
                       format_count(report_.n_items), format_count(report_.n_answers),
@@ -91,7 +87,6 @@ class Writer {
     table.add_column("family", Align::left);
     table.add_column("types", Align::left);
     table.add_column("memory", Align::right);
-    table.add_column("tok/s", Align::right);
     if (has_answers()) table.add_column("right %", Align::right);
     table.add_column(has_answers() ? "answer NLL" : "NLL", Align::right);
     table.add_column("against the original", Align::left);
@@ -100,7 +95,7 @@ class Writer {
       const ReportRow& file = row(r);
       if (r > 0 && file.kv != row(r - 1).kv) table.add_rule();
       std::vector<Cell> cells{label(report_, r), std::string(to_string(file.family)), file.types,
-                              format_bytes(file.memory_bytes), speed(file)};
+                              format_bytes(file.memory_bytes)};
       if (has_answers()) cells.push_back(plus_minus(file.accuracy));
       cells.push_back(nats(has_answers() ? file.answer_nll.estimate : file.nll.estimate));
       cells.push_back(is_reference(r) ? Cell("reference") : open_verdict_cell(of(Table::truth, r)));

@@ -149,7 +149,7 @@ class Page {
                 "within ±{:.1f} points and ±{:g} nat.",
                 100 * report_.margins.accuracy, report_.margins.nll));
     open_table({"<file", "<types", "<against the original", "<against its parent", "right answers, %",
-                "answer NLL", "NLL per token", "memory", "tokens/s"});
+                "answer NLL", "NLL per token", "memory"});
     for (int r = 0; r < n_rows(); ++r) {
       const ReportRow& file = row(r);
       put("<tr{}>{}<td class=\"left\">{}</td>", r > 0 && row(r - 1).kv != file.kv ? " class=\"break\"" : "",
@@ -160,7 +160,7 @@ class Page {
           noise != nullptr ? "engine: " + chip(noise) : open_chip(of(Table::own_parent, r)));
       put("<td>{}</td><td>{}</td><td>{}</td>", plus_minus(file.accuracy), nats(file.answer_nll.estimate),
           nats(file.nll.estimate));
-      put("<td>{}</td><td>{}</td></tr>\n", format_bytes(file.memory_bytes), speed(file.decode_tok_s));
+      put("<td>{}</td></tr>\n", format_bytes(file.memory_bytes));
     }
     close_table();
   }
