@@ -120,7 +120,8 @@ TEST_P(NetworkOf, RowsDoNotSeeEachOther) {
   const std::vector<float> second(activations.hidden + half, activations.hidden + 2 * half);
   for (size_t i = 0; i < 9; ++i) problem.tokens[i] = (problem.tokens[i] + 1) % 7;
   network.forward(problem.parameters.values.data(), problem.rows(), activations);
-  for (size_t i = 0; i < half; ++i) ASSERT_EQ(activations.hidden[half + i], second[i]);
+  // Other rows can move a row to another place in its expert's batch, and some BLAS kernels round by place.
+  for (size_t i = 0; i < half; ++i) ASSERT_NEAR(activations.hidden[half + i], second[i], 1e-6);
 }
 
 TEST_P(NetworkOf, LaterTokensDoNotReachBack) {
