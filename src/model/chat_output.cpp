@@ -75,6 +75,7 @@ OutputDelta OutputParser::push(std::string_view text) {
 
 OutputDelta OutputParser::finish() {
   OutputDelta delta;
+  if (state_ == State::call && kCloseCall.starts_with(held_)) held_.clear();
   take_text(std::exchange(held_, {}), delta);
   if (state_ == State::call) {
     const auto parsed = parse_tool_call(block_);
