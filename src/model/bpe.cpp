@@ -116,63 +116,108 @@ void MergeBorders::add(std::string_view left, std::string_view right) {
   pairs_[class_of(last_code_point(left)) << 8 | class_of(right)] = true;
 }
 
-Result<void> BytePairEncoder::add_merges(std::span<const std::string_view> texts) {
-  merges_ = MergeTable(texts.size(), seed_);
-  constexpr size_t kMerges = SymbolTable::kBatch / 2;
-  std::array<std::string_view, 2 * kMerges> pieces;  // left and right of each merge
-  std::array<uint32_t, 2 * kMerges> ids;
-  uint32_t whole = 0;
-  for (size_t begin = 0; begin < texts.size(); begin += kMerges) {
-    const size_t n = std::min(kMerges, texts.size() - begin);
-    for (size_t i = 0; i < n; ++i) {
-      const std::string_view text = texts[begin + i];
-      const size_t space = text.find(' ', 1);
-      if (space == std::string_view::npos || space + 1 == text.size())
-        return fail("merge {} is not two pieces with a space between them", begin + i);
-      pieces[2 * i] = text.substr(0, space);
-      pieces[2 * i + 1] = text.substr(space + 1);
-      borders_.add(pieces[2 * i], pieces[2 * i + 1]);
-    }
-    symbols_.intern(std::span(pieces).first(2 * n), std::span(ids).first(2 * n));
-    for (size_t i = 0; i < n; ++i) merges_.prefetch(ids[2 * i], ids[2 * i + 1]);
-    for (size_t i = 0; i < n; ++i) {
-      whole = symbols_.intern_joined(pieces[2 * i], pieces[2 * i + 1], whole);
-      merges_.add(ids[2 * i], ids[2 * i + 1], {static_cast<uint32_t>(begin + i), whole});
-    }
-  }
-  for (uint32_t byte = 0; byte < ascii_.size(); ++byte) {
-    const char c = static_cast<char>(byte);
-    ascii_[byte] = symbols_.find(c == ' ' ? kSpace : std::string_view(&c, 1));
+Result<void> BytePairEncoder::set_merges(std::span<const std::string_view> texts) {
+  merge_ends_.reserve(texts.size());
+  for (const std::string_view text : texts) {
+    const size_t space = text.find(' ', 1);
+    if (space == std::string_view::npos || space + 1 == text.size())
+      return fail("merge {} is not two pieces with a space between them", merge_ends_.size());
+    if (text.size() > UINT32_MAX - merge_texts_.size()) return fail("more than 4 GiB of merges");
+    merge_texts_ += text;
+    merge_ends_.push_back(static_cast<uint32_t>(merge_texts_.size()));
   }
   return {};
 }
 
-uint32_t BytePairEncoder::symbol_of(std::string_view code_point) const {
-  const auto first = static_cast<unsigned char>(code_point.front());
-  return first < ascii_.size() ? ascii_[first] : symbols_.find(code_point);
+const BytePairEncoder::Tables& BytePairEncoder::tables() const {
+  std::call_once(built_, [&] {
+    tables_ = build();
+    merge_texts_ = {};
+    merge_ends_ = {};
+  });
+  return *tables_;
+}
+
+BytePairEncoder::Tables BytePairEncoder::build() const {
+  const size_t n_merges = merge_ends_.size();
+  Tables tables{MergeTable(n_merges, seed_), {}, SymbolTable(seed_), {}};
+  constexpr size_t kMerges = SymbolTable::kBatch / 2;
+  std::array<std::string_view, 2 * kMerges> sides;  // left and right of each merge
+  std::array<uint32_t, 2 * kMerges> ids;
+  uint32_t guess = 0;
+  for (size_t begin = 0; begin < n_merges; begin += kMerges) {
+    const size_t n = std::min(kMerges, n_merges - begin);
+    for (size_t i = 0; i < n; ++i) {
+      const std::string_view text = merge_text(begin + i);
+      const size_t space = text.find(' ', 1);
+      sides[2 * i] = text.substr(0, space);
+      sides[2 * i + 1] = text.substr(space + 1);
+      tables.borders.add(sides[2 * i], sides[2 * i + 1]);
+    }
+    look_up(std::span(sides).first(2 * n), tables.pieces, std::span(ids).first(2 * n));
+    for (size_t i = 0; i < n; ++i) tables.merges.prefetch(ids[2 * i], ids[2 * i + 1]);
+    for (size_t i = 0; i < n; ++i) {
+      uint32_t whole = symbols_.find_joined(sides[2 * i], sides[2 * i + 1], guess);
+      if (whole == SymbolTable::kNone)
+        whole = behind_tokens(tables.pieces.intern(std::string(sides[2 * i]).append(sides[2 * i + 1])));
+      else
+        guess = whole;
+      tables.merges.add(ids[2 * i], ids[2 * i + 1], {static_cast<uint32_t>(begin + i), whole});
+    }
+  }
+  for (uint32_t byte = 0; byte < tables.ascii.size(); ++byte) {
+    const char c = static_cast<char>(byte);
+    tables.ascii[byte] = symbol_of(c == ' ' ? kSpace : std::string_view(&c, 1), tables);
+  }
+  return tables;
+}
+
+std::string_view BytePairEncoder::merge_text(size_t i) const {
+  const size_t begin = i == 0 ? 0 : merge_ends_[i - 1];
+  return std::string_view(merge_texts_).substr(begin, merge_ends_[i] - begin);
+}
+
+// The number of a piece that is no token.
+uint32_t BytePairEncoder::behind_tokens(uint32_t piece) const {
+  return static_cast<uint32_t>(symbols_.size()) + piece;
+}
+
+void BytePairEncoder::look_up(std::span<const std::string_view> texts, SymbolTable& pieces,
+                              std::span<uint32_t> ids) const {
+  symbols_.find(texts, ids);
+  for (size_t i = 0; i < texts.size(); ++i)
+    if (ids[i] == SymbolTable::kNone) ids[i] = behind_tokens(pieces.intern(texts[i]));
+}
+
+uint32_t BytePairEncoder::symbol_of(std::string_view code_point, const Tables& tables) const {
+  const uint32_t token = symbols_.find(code_point);
+  if (token != SymbolTable::kNone) return token;
+  const uint32_t piece = tables.pieces.find(code_point);
+  return piece == SymbolTable::kNone ? piece : behind_tokens(piece);
 }
 
 void BytePairEncoder::encode(std::string_view text, std::vector<BpePiece>& pieces) const {
   CHECK(text.size() < UINT32_MAX);
+  const Tables& t = tables();
   std::vector<Symbol> word;
   const auto flush = [&] {
     if (word.size() > kMaxScanned)
-      QueueMerger(merges_, word).merge_all();
+      QueueMerger(t.merges, word).merge_all();
     else if (word.size() > 1)
-      merge_by_scanning(merges_, word);
+      merge_by_scanning(t.merges, word);
     for (const Symbol& symbol : word) pieces.push_back({symbol.begin, symbol.length, symbol.id});
     word.clear();
   };
   MergeBorders::Class previous = 0;
   for (size_t at = 0; at < text.size();) {
-    const std::string_view rest = text.substr(at);
-    const size_t length = code_point_length(rest);
-    const MergeBorders::Class current = MergeBorders::class_of(rest.substr(0, length));
-    if (!word.empty() && !borders_.may_merge(previous, current)) flush();
-    word.push_back(
-        {static_cast<uint32_t>(at), static_cast<uint32_t>(length), symbol_of(rest.substr(0, length)), {}});
+    const std::string_view code_point = text.substr(at, code_point_length(text.substr(at)));
+    const MergeBorders::Class current = MergeBorders::class_of(code_point);
+    if (!word.empty() && !t.borders.may_merge(previous, current)) flush();
+    const auto byte = static_cast<unsigned char>(code_point.front());
+    const uint32_t id = byte < t.ascii.size() ? t.ascii[byte] : symbol_of(code_point, t);
+    word.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(code_point.size()), id, {}});
     previous = current;
-    at += length;
+    at += code_point.size();
   }
   flush();
 }

@@ -6,7 +6,10 @@
 #include <array>
 #include <bitset>
 #include <cstdint>
+#include <mutex>
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -36,31 +39,46 @@ struct BpePiece {
   uint32_t id;  // SymbolTable::kNone: none
 };
 
+// Opening a model must not wait for half a million merges that it may never need: their tables are built when
+// the first text is encoded.
 class BytePairEncoder {
  public:
-  explicit BytePairEncoder(uint64_t seed = process_seed()) : symbols_(seed), merges_(0, seed), seed_(seed) {}
+  explicit BytePairEncoder(uint64_t seed = process_seed()) : symbols_(seed), seed_(seed) {}
 
-  // Tokens first, under their own ids; add_merges() adds pieces that are no tokens behind them.
+  // The tokens, under their own ids; complete before the first encode().
   SymbolTable& symbols() { return symbols_; }
   const SymbolTable& symbols() const { return symbols_; }
 
   // "left right", most urgent first: the first space after the first byte parts them, since neither contains
   // one. Call once.
-  Result<void> add_merges(std::span<const std::string_view> texts);
+  Result<void> set_merges(std::span<const std::string_view> texts);
 
   // Appends the pieces of `text`, in which spaces stand as such: from single code points (or bytes, where it
   // is not UTF-8), the adjacent pair of the lowest rank merges, the leftmost on ties, until none is left. O(n
-  // log n).
+  // log n). Any thread.
   void encode(std::string_view text, std::vector<BpePiece>& pieces) const;
 
  private:
-  uint32_t symbol_of(std::string_view code_point) const;
+  struct Tables {
+    MergeTable merges;
+    MergeBorders borders;
+    SymbolTable pieces;               // of merges, that are no tokens; their ids follow the tokens'
+    std::array<uint32_t, 128> ascii;  // symbols of single bytes; of ' ': U+2581's
+  };
+  const Tables& tables() const;
+  Tables build() const;
+  std::string_view merge_text(size_t i) const;
+  uint32_t behind_tokens(uint32_t piece) const;
+  // Ids of tokens, or of pieces, which are added where they are new.
+  void look_up(std::span<const std::string_view> texts, SymbolTable& pieces, std::span<uint32_t> ids) const;
+  uint32_t symbol_of(std::string_view code_point, const Tables& tables) const;
 
   SymbolTable symbols_;
-  MergeTable merges_;
   uint64_t seed_;
-  MergeBorders borders_;
-  std::array<uint32_t, 128> ascii_;  // symbols of single bytes; of ' ': U+2581's
+  mutable std::once_flag built_;
+  mutable std::optional<Tables> tables_;
+  mutable std::string merge_texts_;           // until they are built, one behind the other,
+  mutable std::vector<uint32_t> merge_ends_;  // each up to here
 };
 
 }  // namespace carat

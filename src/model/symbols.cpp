@@ -97,9 +97,8 @@ uint32_t SymbolTable::intern(std::string_view text, Key key) {
   return slots_[slot].id;
 }
 
-void SymbolTable::intern(std::span<const std::string_view> texts, std::span<uint32_t> ids) {
-  CHECK(texts.size() <= kBatch && ids.size() == texts.size());
-  std::array<Key, kBatch> keys;
+void SymbolTable::prefetch(std::span<const std::string_view> texts, std::span<Key> keys) const {
+  CHECK(texts.size() <= keys.size());
   for (size_t i = 0; i < texts.size(); ++i) {
     keys[i] = key_of(texts[i]);
     __builtin_prefetch(&slots_[home(keys[i])]);
@@ -114,17 +113,30 @@ void SymbolTable::intern(std::span<const std::string_view> texts, std::span<uint
   };
   each_long([&](uint32_t id) { __builtin_prefetch(&ends_[id]); });
   each_long([&](uint32_t id) { __builtin_prefetch(text(id).data()); });
+}
+
+void SymbolTable::intern(std::span<const std::string_view> texts, std::span<uint32_t> ids) {
+  CHECK(ids.size() == texts.size());
+  std::array<Key, kBatch> keys;
+  prefetch(texts, keys);
   for (size_t i = 0; i < texts.size(); ++i) ids[i] = intern(texts[i], keys[i]);
 }
 
-uint32_t SymbolTable::intern_joined(std::string_view left, std::string_view right, uint32_t guess) {
+void SymbolTable::find(std::span<const std::string_view> texts, std::span<uint32_t> ids) const {
+  CHECK(ids.size() == texts.size());
+  std::array<Key, kBatch> keys;
+  prefetch(texts, keys);
+  for (size_t i = 0; i < texts.size(); ++i) ids[i] = slots_[probe(texts[i], keys[i])].id;
+}
+
+uint32_t SymbolTable::find_joined(std::string_view left, std::string_view right, uint32_t guess) const {
   constexpr size_t kGuesses = 4;
   for (size_t id = guess; id < std::min(guess + kGuesses, size()); ++id) {
     const std::string_view whole = text(static_cast<uint32_t>(id));
     if (whole.size() == left.size() + right.size() && whole.starts_with(left) && whole.ends_with(right))
       return static_cast<uint32_t>(id);
   }
-  return intern(std::string(left).append(right));
+  return find(std::string(left).append(right));
 }
 
 uint32_t SymbolTable::add_hidden(std::string_view text) {

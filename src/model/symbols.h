@@ -29,14 +29,15 @@ class SymbolTable {
   uint32_t find(std::string_view text) const;  // kNone: absent
   // The id of `text`, which is added if absent.
   uint32_t intern(std::string_view text) { return intern(text, key_of(text)); }
-  // The same of many texts at once, at most kBatch: memory latency is what a look-up costs, and the texts
-  // wait for it together. ids: one for each.
+  // Of many texts at once, at most kBatch: memory latency is what a look-up costs, and the texts wait for it
+  // together. ids: one for each.
   static constexpr size_t kBatch = 96;
   void intern(std::span<const std::string_view> texts, std::span<uint32_t> ids);
+  void find(std::span<const std::string_view> texts, std::span<uint32_t> ids) const;
 
-  // The id of `left` and `right` joined. `guess`: an id that it may have, or have few below it; published
-  // merges are in the order of what they make, so the one before is a good guess.
-  uint32_t intern_joined(std::string_view left, std::string_view right, uint32_t guess);
+  // Of `left` and `right` joined. `guess`: an id that it may have, or have few below it; published merges are
+  // in the order of what they make, so the one before is a good guess.
+  uint32_t find_joined(std::string_view left, std::string_view right, uint32_t guess) const;
 
   // A symbol that find() never returns.
   uint32_t add_hidden(std::string_view text);
@@ -58,6 +59,7 @@ class SymbolTable {
     Key key() const { return {number, length}; }
   };
   Key key_of(std::string_view text) const;
+  void prefetch(std::span<const std::string_view> texts, std::span<Key> keys) const;  // fills keys
   size_t home(Key key) const;
   size_t probe(std::string_view text, Key key) const;  // the slot that holds `text` or should
   uint32_t intern(std::string_view text, Key key);

@@ -19,8 +19,6 @@ constexpr std::string_view kSpace = "\u2581";  // stands for a space in the voca
 // contain them by accident, and files have been seen that type them otherwise.
 constexpr std::string_view kEndTokens[] = {"<eos>", "<turn|>", "<|tool_response>"};
 
-Token as_token(uint32_t id) { return id == SymbolTable::kNone ? -1 : static_cast<Token>(id); }
-
 // "<0x1F>" -> 31; -1: not of this form.
 int byte_of(std::string_view text) {
   if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
@@ -48,7 +46,7 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 }  // namespace
 
 struct Tokenizer::Impl {
-  BytePairEncoder bpe;  // symbols: the tokens under their own ids, then pieces of merges that are no tokens
+  BytePairEncoder bpe;  // its symbols are the tokens
   std::vector<TokenKind> kinds;
   std::vector<Token> end_of_generation;
   std::array<Token, 256> byte_tokens;
@@ -124,8 +122,7 @@ Result<void> Tokenizer::Impl::load_merges(const gguf::Metadata& metadata) {
   const auto texts = TRY(metadata.texts(key));
   if (texts.size() >= MergeTable::kNone)
     return fail("key '{}': {} merges, expected fewer than {}", key, texts.size(), MergeTable::kNone);
-  if (const auto added = bpe.add_merges(texts); !added)
-    return fail("key '{}': {}", key, added.error().message);
+  if (const auto set = bpe.set_merges(texts); !set) return fail("key '{}': {}", key, set.error().message);
   return {};
 }
 
@@ -164,8 +161,8 @@ Result<void> Tokenizer::Impl::index_specials() {
 }
 
 Token Tokenizer::Impl::find(std::string_view text) const {
-  const Token token = as_token(bpe.symbols().find(text));
-  return token < static_cast<Token>(kinds.size()) || kinds.empty() ? token : -1;
+  const uint32_t id = bpe.symbols().find(text);
+  return id == SymbolTable::kNone ? -1 : static_cast<Token>(id);
 }
 
 // Tokens that are never made of plain text, only of special tokens where the caller parses them.

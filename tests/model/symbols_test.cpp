@@ -76,7 +76,7 @@ TEST(SymbolTable, NothingDependsOnTheSecret) {
   const auto encode = [&](uint64_t seed) {
     BytePairEncoder bpe(seed);
     for (const std::string& piece : pieces) bpe.symbols().intern(piece);
-    EXPECT_TRUE(bpe.add_merges(merge_texts));
+    EXPECT_TRUE(bpe.set_merges(merge_texts));
     std::vector<BpePiece> encoded;
     bpe.encode(text, encoded);
     std::vector<uint32_t> ids;
