@@ -68,6 +68,11 @@ void print_statistics(const Generation& generation) {
 class AnswerPrinter {
  public:
   explicit AnswerPrinter(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  ~AnswerPrinter() {
+    if (dimmed_) print_now("\x1b[0m");  // the answer ended in an error
+  }
+  AnswerPrinter(const AnswerPrinter&) = delete;
+  AnswerPrinter& operator=(const AnswerPrinter&) = delete;
 
   void push(Token token) { print(parser_.push(token, tokenizer_)); }
   void finish() {

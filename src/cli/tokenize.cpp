@@ -62,6 +62,14 @@ class Encoder {
 
 std::string dumped(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
+Result<Json> encode_argument(const Encoder& encoder, const Flags& flags) {
+  if (!flags.chat) return encoder.encode(flags.text);
+  const auto value = parse_json(flags.text);
+  auto encoded = value ? encoder.encode(*value) : Result<Json>(value.error());
+  if (!encoded) return fail("the conversation: {}", encoded.error().message);
+  return encoded;
+}
+
 // A JSON list of texts, or of conversations, from standard input; a list of results.
 Result<int> encode_batch(const Encoder& encoder) {
   const std::string input{std::istreambuf_iterator<char>(std::cin), {}};
@@ -115,7 +123,7 @@ Result<int> tokenize(const Flags& flags) {
   const auto encoder = TRY(Encoder::open(file, flags));
   if (!flags.bench.empty()) return bench(encoder, flags, cpu_seconds() - begin);
   if (flags.batch) return encode_batch(encoder);
-  const Json encoded = TRY(encoder.encode(flags.chat ? TRY(parse_json(flags.text)) : JsonValue(flags.text)));
+  const Json encoded = TRY(encode_argument(encoder, flags));
   if (flags.json || encoded.is_string()) {
     print_line(flags.json ? dumped(encoded) : encoded.get<std::string>());
     return 0;

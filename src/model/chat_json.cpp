@@ -54,7 +54,7 @@ Result<ContentPart> part_of(const JsonValue& value) {
 
 Result<ChatContent> content_of(const JsonValue& message, Role role) {
   const JsonValue* value = message.find("content");
-  if (value == nullptr) return ChatContent();
+  if (value == nullptr) return role == Role::tool ? ChatContent(ToolResult{}) : ChatContent();
   if (value->text() != nullptr) return ChatContent(*value->text());
   if (const JsonValue::Array* items = value->array()) {
     std::vector<ContentPart> parts;

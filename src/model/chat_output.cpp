@@ -39,10 +39,9 @@ std::string_view marker_at(std::string_view text) {
 OutputDelta OutputParser::push(Token token, const Tokenizer& tokenizer) {
   OutputDelta delta;
   if (token < 0 || token >= tokenizer.n_tokens()) return delta;
-  const TokenKind kind = tokenizer.kind(token);
-  const bool may_mark = kind == TokenKind::control || kind == TokenKind::user_defined;
-  const std::string_view marker = may_mark ? marker_at(tokenizer.token_text(token)) : std::string_view();
-  if (!marker.empty() && marker.size() == tokenizer.token_text(token).size())
+  // Whatever kind the file declares it to be: files have been seen that get it wrong.
+  const std::string_view text = tokenizer.token_text(token), marker = marker_at(text);
+  if (!marker.empty() && marker.size() == text.size())
     take_marker(marker, delta);
   else
     take_text(tokenizer.piece(token), delta);

@@ -77,6 +77,12 @@ let allEqual = true;
 try {
     const file = join(folder, "vocabulary.gguf");
     writeVocabulary(file, vocabulary);
+    // What Google's own tokenizer makes of it.
+    const known = execFileSync(carat, ["tokenize", file, "The capital of Finland is", "--json"], { encoding: "utf8" }).trim();
+    if (known !== "[2,818,5279,529,37038,563]") {
+        console.log(`tokenizer: "The capital of Finland is" is ${known}, expected [2,818,5279,529,37038,563]`);
+        allEqual = false;
+    }
     const run = (program, args) => JSON.parse(execFileSync(program, args, { input: JSON.stringify(texts), maxBuffer: 1 << 29, stdio: ["pipe", "pipe", "inherit"] }));
     for (const special of [false, true]) {
         const flag = special ? ["--special"] : [], name = special ? " with control tokens" : "";
