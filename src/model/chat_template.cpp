@@ -52,6 +52,19 @@ void add_differences(std::string_view revision, ChatTemplateReport& report) {
 
 bool has(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
+// Comments talk about what a template does not do.
+std::string without_comments(std::string_view text) {
+  std::string kept;
+  while (true) {
+    const size_t begin = text.find("{#");
+    kept += text.substr(0, begin);
+    if (begin == std::string_view::npos) return kept;
+    const size_t end = text.find("#}", begin + 2);
+    if (end == std::string_view::npos) return kept;
+    text.remove_prefix(end + 2);
+  }
+}
+
 // In a Jinja string literal the newline is spelled.
 bool has_empty_thought(std::string_view text) {
   return has(text, "<|channel>thought\\n<channel|>") || has(text, "<|channel>thought\n<channel|>");
@@ -118,7 +131,7 @@ ChatTemplateReport examine_chat_template(std::string_view text, const Config& co
     report.family = published.family;
     add_differences(published.revision, report);
   }
-  if (report.revision.empty()) probe(text, report);
+  if (report.revision.empty()) probe(without_comments(text), report);
   compare_family(config, report);
   return report;
 }

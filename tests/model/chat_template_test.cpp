@@ -1,5 +1,5 @@
-// What can be said about a file's own template. The published texts are not part of the repository; that
-// their SHA-256 are told apart is checked by tests/conformance/template.mjs with the texts at hand.
+// What can be said about a file's own template. The published texts are not part of the repository, so only
+// texts made up here are examined.
 #include "model/chat_template.h"
 
 #include <gtest/gtest.h>
@@ -54,6 +54,11 @@ TEST(ChatTemplate, UnknownTextsAreProbed) {
   EXPECT_EQ(examine_chat_template(large, config_of(false)).family, Family::large);
   EXPECT_TRUE(examine_chat_template(small, config_of(false)).defect);
   EXPECT_TRUE(examine_chat_template(large, config_of(true)).defect);
+  // What a comment says is not what a template does.
+  const std::string commented =
+      "{#- no '<|channel>thought\\n<channel|>' here -#}" + small + "{# open '<|channel>thought\\n<channel|>'";
+  EXPECT_FALSE(examine_chat_template(commented, config_of(true)).defect);
+  EXPECT_EQ(examine_chat_template(commented, config_of(true)).family, Family::small);
   const auto poor = examine_chat_template("<|turn>{{ m }}<turn|>", config_of(true));
   EXPECT_EQ(poor.findings.size(), 8u);
   EXPECT_FALSE(poor.same_as_ours);
