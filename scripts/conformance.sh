@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Compares Carat with llama.cpp (npm's node-llama-cpp, CPU, development only): logits on synthetic models, tokens,
-# and greedy continuations on the lab models. Needs node 20 or newer. Arguments go to conformance.mjs.
+# and greedy continuations on the lab models; with another tokenizer on a vocabulary of real size; and, where
+# CARAT_TEMPLATE names published chat templates (see template.mjs), with a Jinja interpreter. Needs node 20 or newer.
+# Arguments go to conformance.mjs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v node >/dev/null || scripts/setup.sh nodejs npm
 [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || { echo "conformance: node 20 or newer is needed" >&2; exit 2; }
-[ -d tests/conformance/node_modules/node-llama-cpp ] || (cd tests/conformance && npm install --silent)
+[ -d tests/conformance/node_modules/@lenml/tokenizers ] || (cd tests/conformance && npm install --silent)
 scripts/build.sh
 
 carat=$PWD/build/release/carat
@@ -15,6 +17,8 @@ model=$(mktemp --suffix=.gguf)
 trap 'rm -f "$model"' EXIT
 "$carat" synth "$model" --like e2b --layers 5 --width-divisor 6 --vocab 2048
 node tests/conformance/tokens.mjs "$carat" "$model"
+node tests/conformance/tokenizer.mjs "$carat"
+node tests/conformance/template.mjs "$carat"
 if [ -e models/lab-s.gguf ]; then
   node tests/conformance/tokens.mjs "$carat" models/lab-s.gguf
   node tests/conformance/lab.mjs "$carat"

@@ -12,6 +12,7 @@
 #include "engine/generate.h"
 #include "engine/utf8_stream.h"
 #include "model/chat.h"
+#include "model/chat_output.h"
 
 namespace carat::cli {
 namespace {
@@ -20,19 +21,39 @@ using Json = nlohmann::ordered_json;
 
 struct Flags {
   std::string file, prompt, system;
-  bool json = false, raw = false, ignore_end = false;
+  bool json = false, raw = false, ignore_end = false, think = false;
   int64_t n_ctx = 4096;
   GenerateOptions generate;
   EngineFlags engine;
 };
 
-Json to_json(const Generation& generation, const Tokenizer& tokenizer) {
-  return {{"tokens", generation.tokens},
-          {"text", tokenizer.decode(generation.tokens)},
-          {"stopped", name_of(generation.stopped)},
-          {"n_prompt", generation.n_prompt},
-          {"prompt_tok_s", generation.prompt_tokens_per_second()},
-          {"decode_tok_s", generation.decode_tokens_per_second()}};
+void append(const OutputDelta& delta, ChatTurn& turn) {
+  turn.reasoning += delta.reasoning;
+  std::get<std::string>(turn.content) += delta.content;
+  turn.tool_calls.insert(turn.tool_calls.end(), delta.calls.begin(), delta.calls.end());
+}
+
+// The answer as the next prompt shows it.
+ChatTurn as_turn(const Generation& generation, const Tokenizer& tokenizer) {
+  ChatTurn turn{ChatTurn::Role::model, ""};
+  OutputParser parser;
+  for (const Token token : generation.tokens) append(parser.push(token, tokenizer), turn);
+  append(parser.finish(), turn);
+  return turn;
+}
+
+Json to_json(const Generation& generation, const Tokenizer& tokenizer, bool raw) {
+  Json json = {{"tokens", generation.tokens}, {"text", tokenizer.decode(generation.tokens)}};
+  if (!raw) {
+    const ChatTurn turn = as_turn(generation, tokenizer);
+    json["content"] = std::get<std::string>(turn.content);
+    if (!turn.reasoning.empty()) json["reasoning"] = turn.reasoning;
+  }
+  json["stopped"] = name_of(generation.stopped);
+  json["n_prompt"] = generation.n_prompt;
+  json["prompt_tok_s"] = generation.prompt_tokens_per_second();
+  json["decode_tok_s"] = generation.decode_tokens_per_second();
+  return json;
 }
 
 // One line about speed on stderr, for people.
@@ -43,15 +64,72 @@ void print_statistics(const Generation& generation) {
                generation.decode_bytes_per_second() / 1e9, std::string(name_of(generation.stopped)).c_str());
 }
 
+// Prints an answer as it comes: thoughts dimmed, and on a terminal only; calls as the model wrote them.
+class AnswerPrinter {
+ public:
+  explicit AnswerPrinter(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  ~AnswerPrinter() {
+    if (dimmed_) print_now("\x1b[0m");  // the answer ended in an error
+  }
+  AnswerPrinter(const AnswerPrinter&) = delete;
+  AnswerPrinter& operator=(const AnswerPrinter&) = delete;
+
+  void push(Token token) { print(parser_.push(token, tokenizer_)); }
+  void finish() {
+    print(parser_.finish());
+    print_now(utf8_.flush());
+    dim(false);
+    print_now("\n");
+  }
+
+ private:
+  void print(const OutputDelta& delta) {
+    if (terminal_ && !delta.reasoning.empty()) {
+      dim(true);
+      print_now(utf8_.push(delta.reasoning));
+    }
+    if (!delta.content.empty()) {
+      dim(false);
+      print_now(utf8_.push(delta.content));
+    }
+    for (const ToolCall& call : delta.calls) {
+      dim(false);
+      print_now(fmt::format("call:{}{}\n", call.name, to_json(JsonValue(call.arguments))));
+    }
+  }
+
+  void dim(bool on) {
+    if (dimmed_ == on) return;
+    print_now(utf8_.flush() + (on ? "\x1b[2m" : "\x1b[0m\n"));
+    dimmed_ = on;
+  }
+
+  const Tokenizer& tokenizer_;
+  const bool terminal_ = ::isatty(1) != 0;
+  OutputParser parser_;
+  Utf8Stream utf8_;
+  bool dimmed_ = false;
+};
+
 // Generates after `tokens`, printing text as it comes unless JSON is wanted.
 Result<Generation> stream(Session& session, std::span<const Token> tokens, const Flags& flags) {
+  const Tokenizer& tokenizer = session.model().tokenizer;
   Utf8Stream utf8;
+  AnswerPrinter answer(tokenizer);
   auto generation = TRY(session.generate(tokens, flags.generate, [&](Token token) {
-    if (!flags.json) print_now(utf8.push(session.model().tokenizer.piece(token)));
+    if (flags.json) return !output_closed();
+    flags.raw ? print_now(utf8.push(tokenizer.piece(token))) : answer.push(token);
     return !output_closed();
   }));
-  if (!flags.json) print_now(utf8.flush() + "\n");
+  if (flags.json) return generation;
+  flags.raw ? print_now(utf8.flush() + "\n") : answer.finish();
   return generation;
+}
+
+ChatOptions options_of(const Model& model, const Flags& flags) {
+  ChatOptions options = chat_options(model.config);
+  options.think = flags.think;
+  return options;
 }
 
 Result<int> complete(Session& session, const Flags& flags) {
@@ -63,10 +141,12 @@ Result<int> complete(Session& session, const Flags& flags) {
     std::vector<ChatTurn> turns;
     if (!flags.system.empty()) turns.push_back({ChatTurn::Role::system, flags.system});
     turns.push_back({ChatTurn::Role::user, flags.prompt});
-    tokens = encode_chat(turns, model.config, model.tokenizer);
+    tokens = encode_chat(turns, options_of(model, flags), model.tokenizer);
   }
   const auto generation = TRY(stream(session, tokens, flags));
-  if (flags.json) print_line(to_json(generation, model.tokenizer).dump(-1, ' ', false, Json::error_handler_t::replace));
+  if (flags.json)
+    print_line(
+        to_json(generation, model.tokenizer, flags.raw).dump(-1, ' ', false, Json::error_handler_t::replace));
   if (::isatty(2)) print_statistics(generation);
   return interrupted() ? kInterrupted : 0;
 }
@@ -76,19 +156,20 @@ Result<int> chat(Session& session, const Flags& flags) {
   std::vector<ChatTurn> turns;
   if (!flags.system.empty()) turns.push_back({ChatTurn::Role::system, flags.system});
   const bool terminal = ::isatty(0);
-  if (terminal) std::fprintf(stderr, "%s. An empty line or Ctrl-D ends the chat.\n", model.config.name.c_str());
+  if (terminal)
+    std::fprintf(stderr, "%s. An empty line or Ctrl-D ends the chat.\n", model.config.name.c_str());
   for (LineReader input;;) {
     if (terminal) std::fprintf(stderr, "> ");
     const auto line = input.next();
     if (interrupted()) return kInterrupted;
     if (!line || line->empty()) return 0;
     turns.push_back({ChatTurn::Role::user, *line});
-    const auto tokens = encode_chat(turns, model.config, model.tokenizer);
+    const auto tokens = encode_chat(turns, options_of(model, flags), model.tokenizer);
     const auto generation = TRY(stream(session, tokens, flags));
     if (terminal) print_statistics(generation);
     if (interrupted()) return kInterrupted;
     if (output_closed()) return 0;
-    turns.push_back({ChatTurn::Role::model, model.tokenizer.decode(generation.tokens)});
+    turns.push_back(as_turn(generation, model.tokenizer));
   }
 }
 
@@ -106,14 +187,20 @@ Run add_run(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.add_option("file", flags->file, "GGUF file")->required();
   auto* prompt = app.add_option("-p,--prompt", flags->prompt, "answer this and stop (default: chat)");
-  app.add_flag("--raw", flags->raw, "continue the prompt as plain text instead of answering it as a chat turn");
+  app.add_flag("--raw", flags->raw,
+               "continue the prompt as plain text instead of answering it as a chat turn");
   app.add_option("--system", flags->system, "system text of the chat");
+  app.add_flag("--think", flags->think,
+               "let the model think before it answers (thoughts: dimmed, on a terminal)");
   app.add_option("-n", flags->generate.max_tokens, "most tokens to generate (default 512)")
       ->check(CLI::Range(1, 1 << 20));
-  app.add_option("-c,--ctx", flags->n_ctx, "longest text in tokens (default 4096)")->check(CLI::Range(1, 1 << 20));
+  app.add_option("-c,--ctx", flags->n_ctx, "longest text in tokens (default 4096)")
+      ->check(CLI::Range(1, 1 << 20));
   app.add_option("--temp", flags->generate.sampler.temperature, "temperature (default 1; 0: greedy)");
-  app.add_option("--top-k", flags->generate.sampler.top_k, "only the k likeliest tokens (default 64; 0: all)");
-  app.add_option("--top-p", flags->generate.sampler.top_p, "only the likeliest that reach this (default 0.95)");
+  app.add_option("--top-k", flags->generate.sampler.top_k,
+                 "only the k likeliest tokens (default 64; 0: all)");
+  app.add_option("--top-p", flags->generate.sampler.top_p,
+                 "only the likeliest that reach this (default 0.95)");
   app.add_option("--seed", flags->generate.sampler.seed, "seed of the sampling (default 1)");
   app.add_flag("--ignore-eos", flags->ignore_end, "go on after an end-of-generation token");
   app.add_flag("--json", flags->json, "JSON: tokens, text, speeds");
@@ -121,7 +208,8 @@ Run add_run(CLI::App& app) {
   return [flags, prompt, &app]() -> Result<int> {
     const bool has_prompt = prompt->count() > 0;
     if (!has_prompt) TRY(refuse(app, {"--raw", "--json"}, "is for one completion: give --prompt"));
-    if (flags->raw) TRY(refuse(app, {"--system"}, "is part of the chat template, which --raw leaves out"));
+    if (flags->raw)
+      TRY(refuse(app, {"--system", "--think"}, "is part of the chat template, which --raw leaves out"));
     return run(*flags, has_prompt);
   };
 }

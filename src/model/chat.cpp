@@ -1,55 +1,15 @@
-// The skeleton of the template (reference sheet 5.2), as text and as tokens.
+// Segments of a conversation as text and as tokens: between two control tokens, text is encoded in one piece.
 #include "model/chat.h"
 
 #include <algorithm>
 #include <string_view>
 
-#include "base/check.h"
+#include "model/chat_segments.h"
+#include "model/chat_turns.h"
 #include "model/special_tokens.h"
 
 namespace carat {
 namespace {
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\v\f";
-  const size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
-
-std::string_view name_of(ChatTurn::Role role) {
-  switch (role) {
-    case ChatTurn::Role::system: return "system";
-    case ChatTurn::Role::user: return "user";
-    case ChatTurn::Role::model: return "model";
-  }
-  return "";
-}
-
-struct Segment {
-  std::string text;
-  bool is_marker = false;  // stands for one control token where the vocabulary has it
-  bool is_models = false;  // the model's own words, tool calls among them
-};
-
-std::vector<Segment> segments_of(std::span<const ChatTurn> turns, const Config& config) {
-  std::vector<Segment> segments{{"<bos>", true}};
-  for (const ChatTurn& turn : turns) {
-    CHECK(turn.role != ChatTurn::Role::system || &turn == turns.data());
-    segments.push_back({"<|turn>", true});
-    segments.push_back({fmt::format("{}\n{}", name_of(turn.role), trimmed(turn.text)), false,
-                        turn.role == ChatTurn::Role::model});
-    segments.push_back({"<turn|>", true});
-    segments.push_back({"\n"});
-  }
-  segments.push_back({"<|turn>", true});
-  segments.push_back({"model\n"});
-  if (config.per_layer_dim > 0) return segments;
-  segments.push_back({"<|channel>", true});
-  segments.push_back({"thought\n"});
-  segments.push_back({"<channel|>", true});
-  return segments;
-}
 
 // The token of a marker; -1: this vocabulary spells it like any other text.
 Token marker_token(std::string_view text, const Tokenizer& tokenizer) {
@@ -59,64 +19,106 @@ Token marker_token(std::string_view text, const Tokenizer& tokenizer) {
   return spelled ? -1 : token;
 }
 
-// Where the next user-defined token begins that looks like one of the template's; text.size(): nowhere. They all
-// are "<|name>" or "<name|>", or "<|" and "|>" around a sign.
-size_t find_user_defined_marker(std::string_view text, const Tokenizer& tokenizer) {
-  for (size_t begin = text.find('<'); begin != std::string_view::npos; begin = text.find('<', begin + 1)) {
+struct Range {
+  size_t begin, end;
+};
+
+// The first user-defined token at or after `from` that looks like one of the template's: they all are
+// "<|name>" or
+// "<name|>", or "<|" and "|>" around a sign. Empty at the end of the text: none.
+Range find_user_defined_marker(std::string_view text, size_t from, const Tokenizer& tokenizer) {
+  for (size_t begin = text.find('<', from); begin != std::string_view::npos;
+       begin = text.find('<', begin + 1)) {
     const std::string_view window = text.substr(begin, SpecialTokens::kMaxLength);
     const size_t end = window.find('>');
     if (end == std::string_view::npos) continue;
     const std::string_view candidate = window.substr(0, end + 1);
     if (candidate.find('|') == std::string_view::npos) continue;
     const Token token = tokenizer.find(candidate);
-    if (token >= 0 && tokenizer.kind(token) == TokenKind::user_defined) return begin;
+    if (token >= 0 && tokenizer.kind(token) == TokenKind::user_defined) return {begin, begin + end + 1};
   }
-  return text.size();
+  return {text.size(), text.size()};
 }
+
+// Text between two control tokens. Merges must not notice the segments' borders, so it is encoded as one;
+// user-defined tokens are recognised in any text, and are meant to be in the model's own words, so elsewhere
+// they are cut behind their "<" and are none any more.
+class Stretch {
+ public:
+  void add(const Segment& segment) {
+    const size_t begin = text_.size();
+    text_ += segment.text;
+    if (segment.kind == Segment::Kind::models) models_.push_back({begin, text_.size()});
+  }
+
+  void flush(const Tokenizer& tokenizer, std::vector<Token>& tokens) {
+    size_t begin = 0;
+    const auto encode_up_to = [&](size_t end) {
+      const auto encoded =
+          tokenizer.encode(std::string_view(text_).substr(begin, end - begin), {.add_bos = false});
+      tokens.insert(tokens.end(), encoded.begin(), encoded.end());
+      begin = end;
+    };
+    for (size_t at = 0; at < text_.size();) {
+      const Range marker = find_user_defined_marker(text_, at, tokenizer);
+      const bool is_models = is_within_models_words(marker);
+      at = is_models ? marker.end : std::min(marker.begin + 1, text_.size());
+      if (!is_models) encode_up_to(at);
+    }
+    encode_up_to(text_.size());
+    text_.clear();
+    models_.clear();
+  }
+
+ private:
+  bool is_within_models_words(const Range& range) const {
+    return std::any_of(models_.begin(), models_.end(), [&](const Range& words) {
+      return words.begin <= range.begin && range.end <= words.end;
+    });
+  }
+
+  std::string text_;
+  std::vector<Range> models_;
+};
 
 }  // namespace
 
-std::string render_chat(std::span<const ChatTurn> turns, const Config& config) {
+ChatOptions chat_options(const Config& config) {
+  ChatOptions options;
+  options.empty_thought = config.per_layer_dim == 0;
+  return options;
+}
+
+std::string render_chat(std::span<const ChatTurn> turns, const ChatOptions& options) {
   std::string text;
-  for (const Segment& segment : segments_of(turns, config)) text += segment.text;
+  const Segments segments = render_turns(turns, options);
+  for (const Segment& segment : segments.list()) text += segment.text;
   return text;
 }
 
-std::vector<Token> encode_chat(std::span<const ChatTurn> turns, const Config& config, const Tokenizer& tokenizer) {
+std::vector<Token> encode_chat(std::span<const ChatTurn> turns, const ChatOptions& options,
+                               const Tokenizer& tokenizer) {
   std::vector<Token> tokens;
-  std::string content;  // between two control tokens: merges must not notice the segments' borders
-  bool is_models = false;
-  const auto flush = [&] {
-    const auto encoded =
-        is_models ? tokenizer.encode(content, {.add_bos = false}) : encode_content(content, tokenizer);
-    tokens.insert(tokens.end(), encoded.begin(), encoded.end());
-    content.clear();
-    is_models = false;
-  };
-  for (const Segment& segment : segments_of(turns, config)) {
-    const Token marker = segment.is_marker ? marker_token(segment.text, tokenizer) : -1;
+  Stretch stretch;
+  const Segments segments = render_turns(turns, options);
+  for (const Segment& segment : segments.list()) {
+    const Token marker = segment.kind == Segment::Kind::marker ? marker_token(segment.text, tokenizer) : -1;
     if (marker < 0) {
-      content += segment.text;
-      is_models = is_models || segment.is_models;
+      stretch.add(segment);
       continue;
     }
-    flush();
+    stretch.flush(tokenizer, tokens);
     tokens.push_back(marker);
   }
-  flush();
+  stretch.flush(tokenizer, tokens);
   return tokens;
 }
 
 std::vector<Token> encode_content(std::string_view text, const Tokenizer& tokenizer) {
   std::vector<Token> tokens;
-  while (!text.empty()) {
-    // User-defined tokens are recognised in any text; cut behind its "<", one is none any more.
-    const size_t marker = find_user_defined_marker(text, tokenizer);
-    const size_t n = std::min(marker + 1, text.size());
-    const auto encoded = tokenizer.encode(text.substr(0, n), {.add_bos = false, .parse_special = false});
-    tokens.insert(tokens.end(), encoded.begin(), encoded.end());
-    text.remove_prefix(n);
-  }
+  Stretch stretch;
+  stretch.add({Segment::Kind::written, std::string(text)});
+  stretch.flush(tokenizer, tokens);
   return tokens;
 }
 

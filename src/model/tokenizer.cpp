@@ -7,8 +7,8 @@
 #include <array>
 
 #include "gguf/layout.h"
+#include "model/bpe.h"
 #include "model/special_tokens.h"
-#include "model/symbols.h"
 
 namespace carat {
 namespace {
@@ -18,8 +18,6 @@ constexpr std::string_view kSpace = "\u2581";  // stands for a space in the voca
 // What the model ends its turn with. They are control tokens whatever a file says: a user's text must not
 // contain them by accident, and files have been seen that type them otherwise.
 constexpr std::string_view kEndTokens[] = {"<eos>", "<turn|>", "<|tool_response>"};
-
-Token as_token(uint32_t id) { return id == SymbolTable::kNone ? -1 : static_cast<Token>(id); }
 
 // "<0x1F>" -> 31; -1: not of this form.
 int byte_of(std::string_view text) {
@@ -48,13 +46,12 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 }  // namespace
 
 struct Tokenizer::Impl {
-  SymbolTable symbols;  // the tokens under their own ids, then pieces of merges that are no tokens
-  MergeTable merges;
+  BytePairEncoder bpe;  // its symbols are the tokens
   std::vector<TokenKind> kinds;
   std::vector<Token> end_of_generation;
   std::array<Token, 256> byte_tokens;
   Token unknown = -1;
-  SpecialTokens specials;  // views into symbols
+  SpecialTokens specials;  // views into bpe's symbols
 
   Result<void> load_tokens(const gguf::Metadata& metadata);
   Result<void> load_kinds(const gguf::Metadata& metadata);
@@ -71,14 +68,25 @@ struct Tokenizer::Impl {
 
 Result<void> Tokenizer::Impl::load_tokens(const gguf::Metadata& metadata) {
   const std::string_view model = TRY(metadata.text("tokenizer.ggml.model"));
-  if (model != "gemma4") return fail("key 'tokenizer.ggml.model': '{}', expected 'gemma4'", gguf::printable(model));
+  if (model != "gemma4")
+    return fail("key 'tokenizer.ggml.model': '{}', expected 'gemma4'", gguf::printable(model));
   const auto texts = TRY(metadata.texts("tokenizer.ggml.tokens"));
   if (texts.empty() || texts.size() > INT32_MAX)
     return fail("key 'tokenizer.ggml.tokens': {} tokens, expected 1..{}", texts.size(), INT32_MAX);
+  SymbolTable& symbols = bpe.symbols();
   symbols.reserve(texts.size());
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const uint32_t id = texts[i].empty() ? symbols.add_hidden(texts[i]) : symbols.intern(texts[i]);
-    if (id != i) return fail("key 'tokenizer.ggml.tokens': token {} repeats token {}", i, id);
+  std::array<uint32_t, SymbolTable::kBatch> ids;
+  for (size_t begin = 0; begin < texts.size(); begin += ids.size()) {
+    const auto batch = std::span(texts).subspan(begin, std::min(ids.size(), texts.size() - begin));
+    const bool has_empty =
+        std::any_of(batch.begin(), batch.end(), [](std::string_view text) { return text.empty(); });
+    if (!has_empty) symbols.intern(batch, std::span(ids).first(batch.size()));
+    for (size_t i = 0; i < batch.size(); ++i) {
+      // Several tokens may be empty: they are numbers that nothing is spelled with.
+      if (has_empty) ids[i] = batch[i].empty() ? symbols.add_hidden(batch[i]) : symbols.intern(batch[i]);
+      if (ids[i] != begin + i)
+        return fail("key 'tokenizer.ggml.tokens': token {} repeats token {}", begin + i, ids[i]);
+    }
   }
   return {};
 }
@@ -88,15 +96,16 @@ Result<void> Tokenizer::Impl::load_kinds(const gguf::Metadata& metadata) {
   const gguf::Value* value = metadata.find(key);
   const gguf::Array* array = value == nullptr ? nullptr : std::get_if<gguf::Array>(value);
   const size_t n_types = array == nullptr ? 1 : gguf::size_of(*array);
-  if (value != nullptr && n_types != symbols.size())
-    return fail("key '{}': {} entries, expected one for each of {} tokens", key, n_types, symbols.size());
+  if (value != nullptr && n_types != bpe.symbols().size())
+    return fail("key '{}': {} entries, expected one for each of {} tokens", key, n_types,
+                bpe.symbols().size());
   const std::vector<int64_t> types = TRY(metadata.integers(key, 1));
-  CHECK(types.size() == symbols.size());
+  CHECK(types.size() == bpe.symbols().size());
   for (size_t i = 0; i < types.size(); ++i) {
     if (types[i] < 1 || types[i] > 6)
       return fail("key 'tokenizer.ggml.token_type': {} (token {}) is outside 1..6", types[i], i);
     kinds.push_back(static_cast<TokenKind>(types[i]));
-    if (kinds[i] == TokenKind::byte && byte_of(symbols.text(static_cast<uint32_t>(i))) < 0)
+    if (kinds[i] == TokenKind::byte && byte_of(bpe.symbols().text(static_cast<uint32_t>(i))) < 0)
       return fail("key 'tokenizer.ggml.token_type': token {} is a byte, expected a text like <0x1F>", i);
   }
   for (const std::string_view text : kEndTokens) {
@@ -108,40 +117,12 @@ Result<void> Tokenizer::Impl::load_kinds(const gguf::Metadata& metadata) {
   return {};
 }
 
-// "left right": the first space after the first byte parts them, since neither contains one.
 Result<void> Tokenizer::Impl::load_merges(const gguf::Metadata& metadata) {
-  const auto texts = TRY(metadata.texts("tokenizer.ggml.merges"));
+  constexpr std::string_view key = "tokenizer.ggml.merges";
+  const auto texts = TRY(metadata.texts(key));
   if (texts.size() >= MergeTable::kNone)
-    return fail("key 'tokenizer.ggml.merges': {} merges, expected fewer than {}", texts.size(),
-                MergeTable::kNone);
-  merges = MergeTable(texts.size());
-  // In batches: half a million look-ups wait for memory together instead of one after the other.
-  struct Pair {
-    std::string_view left, right;
-    uint32_t left_hash, right_hash, left_id, right_id;
-  };
-  std::array<Pair, 32> batch;
-  for (size_t begin = 0; begin < texts.size(); begin += batch.size()) {
-    const std::span<Pair> pairs = std::span(batch).first(std::min(batch.size(), texts.size() - begin));
-    for (size_t i = 0; i < pairs.size(); ++i) {
-      const std::string_view text = texts[begin + i];
-      const size_t space = text.find(' ', 1);
-      if (space == std::string_view::npos || space + 1 == text.size())
-        return fail("key 'tokenizer.ggml.merges': merge {} is not two pieces with a space between them",
-                    begin + i);
-      const std::string_view left = text.substr(0, space), right = text.substr(space + 1);
-      pairs[i] = {left, right, symbols.hash_of(left), symbols.hash_of(right), 0, 0};
-      symbols.prefetch(pairs[i].left_hash);
-      symbols.prefetch(pairs[i].right_hash);
-    }
-    for (Pair& pair : pairs) {
-      pair.left_id = symbols.intern(pair.left, pair.left_hash);
-      pair.right_id = symbols.intern(pair.right, pair.right_hash);
-      merges.prefetch(pair.left_id, pair.right_id);
-    }
-    for (size_t i = 0; i < pairs.size(); ++i)
-      merges.add(pairs[i].left_id, pairs[i].right_id, static_cast<uint32_t>(begin + i));
-  }
+    return fail("key '{}': {} merges, expected fewer than {}", key, texts.size(), MergeTable::kNone);
+  if (const auto set = bpe.set_merges(texts); !set) return fail("key '{}': {}", key, set.error().message);
   return {};
 }
 
@@ -158,8 +139,9 @@ Result<void> Tokenizer::Impl::load_bytes(const gguf::Metadata& metadata, Token b
     if (unknown < 0)
       return fail("key 'tokenizer.ggml.tokens': neither <0x{:02X}> nor <unk>, expected one of them", byte);
     if (unknown == bos || is_end(unknown))
-      return fail("key 'tokenizer.ggml.unknown_token_id': {} begins or ends texts, it cannot stand for <0x{:02X}>",
-                  unknown, byte);
+      return fail(
+          "key 'tokenizer.ggml.unknown_token_id': {} begins or ends texts, it cannot stand for <0x{:02X}>",
+          unknown, byte);
   }
   return {};
 }
@@ -167,7 +149,7 @@ Result<void> Tokenizer::Impl::load_bytes(const gguf::Metadata& metadata, Token b
 Result<void> Tokenizer::Impl::index_specials() {
   std::vector<SpecialTokens::Entry> entries;
   for (size_t i = 0; i < kinds.size(); ++i) {
-    const std::string_view text = symbols.text(static_cast<uint32_t>(i));
+    const std::string_view text = bpe.symbols().text(static_cast<uint32_t>(i));
     if (text.empty() || (kinds[i] != TokenKind::user_defined && !is_hidden(static_cast<Token>(i)))) continue;
     if (text.size() > SpecialTokens::kMaxLength)
       return fail("key 'tokenizer.ggml.tokens': special token {} has {} bytes, expected at most {}", i,
@@ -179,8 +161,8 @@ Result<void> Tokenizer::Impl::index_specials() {
 }
 
 Token Tokenizer::Impl::find(std::string_view text) const {
-  const Token token = as_token(symbols.find(text));
-  return token < static_cast<Token>(kinds.size()) || kinds.empty() ? token : -1;
+  const uint32_t id = bpe.symbols().find(text);
+  return id == SymbolTable::kNone ? -1 : static_cast<Token>(id);
 }
 
 // Tokens that are never made of plain text, only of special tokens where the caller parses them.
@@ -193,15 +175,14 @@ bool Tokenizer::Impl::is_end(Token token) const {
   return std::find(end_of_generation.begin(), end_of_generation.end(), token) != end_of_generation.end();
 }
 
-// Text without special tokens. A hostile vocabulary may still lead merges, or a run of newlines, to a control token:
-// the text then stands as bytes. No published vocabulary does.
+// Text without special tokens. A hostile vocabulary may still lead merges, or a run of newlines, to a control
+// token: the text then stands as bytes. No published vocabulary does.
 void Tokenizer::Impl::encode_fragment(std::string_view fragment, std::vector<Token>& tokens) const {
-  const std::string text = replaced(fragment, " ", kSpace);
   std::vector<BpePiece> pieces;
-  for (size_t begin = 0; begin < text.size();) {
-    const bool newlines = text[begin] == '\n';
-    const size_t end = newlines ? text.find_first_not_of('\n', begin) : text.find('\n', begin);
-    const std::string_view run = std::string_view(text).substr(begin, end - begin);
+  for (size_t begin = 0; begin < fragment.size();) {
+    const bool newlines = fragment[begin] == '\n';
+    const size_t end = newlines ? fragment.find_first_not_of('\n', begin) : fragment.find('\n', begin);
+    const std::string_view run = fragment.substr(begin, end - begin);
     begin += run.size();
     const Token whole = newlines ? find(run) : -1;
     if (whole >= 0 && !is_hidden(whole)) {
@@ -209,12 +190,12 @@ void Tokenizer::Impl::encode_fragment(std::string_view fragment, std::vector<Tok
       continue;
     }
     pieces.clear();
-    encode_run(symbols, merges, run, pieces);
+    bpe.encode(run, pieces);
     for (const BpePiece& piece : pieces) {
       if (piece.id < kinds.size() && !is_hidden(static_cast<Token>(piece.id)))
         tokens.push_back(static_cast<Token>(piece.id));
       else
-        encode_bytes(run.substr(piece.begin, piece.length), tokens);
+        encode_bytes(replaced(run.substr(piece.begin, piece.length), " ", kSpace), tokens);
     }
   }
 }
@@ -290,7 +271,7 @@ std::string Tokenizer::decode(std::span<const Token> tokens, bool special) const
 
 int64_t Tokenizer::n_tokens() const { return static_cast<int64_t>(impl_->kinds.size()); }
 std::string_view Tokenizer::token_text(Token token) const {
-  return impl_->symbols.text(static_cast<uint32_t>(token));
+  return impl_->bpe.symbols().text(static_cast<uint32_t>(token));
 }
 TokenKind Tokenizer::kind(Token token) const {
   CHECK(token >= 0 && token < n_tokens());

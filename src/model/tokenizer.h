@@ -1,5 +1,6 @@
-// The "gemma4" tokenizer: BPE over code points with newline runs apart, byte fall-back, no pre-splitting at
-// spaces (docs/ARCHITECTURE.md "The tokenizer"). A priority queue makes a 100 kB paragraph n log n.
+// The "gemma4" tokenizer: BPE over code points with newline runs apart and byte fall-back; merges may join pieces across
+// spaces. Bytes that are no UTF-8 are kept, each as its byte token: what goes in comes out, and nothing in a text can
+// stop it from being encoded. (Programs that decode first put U+FFFD there, which the model then reads.)
 #pragma once
 
 #include <cstdint>
