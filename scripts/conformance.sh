@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compares Carat with llama.cpp (npm's node-llama-cpp, CPU, development only): logits on synthetic models, tokens,
-# and greedy continuations on the lab models. Needs node 20 or newer. Arguments go to conformance.mjs.
+# Compares Carat with llama.cpp (npm's node-llama-cpp, CPU, development only): every codec with ggml's, logits on
+# synthetic models, tokens, and greedy continuations on the lab models. Needs node 20 or newer. Arguments go to
+# conformance.mjs: --full for every type on every size, --only TEXT for some.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +9,10 @@ command -v node >/dev/null || scripts/setup.sh nodejs npm
 [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || { echo "conformance: node 20 or newer is needed" >&2; exit 2; }
 [ -d tests/conformance/node_modules/node-llama-cpp ] || (cd tests/conformance && npm install --silent)
 scripts/build.sh
+
+cmake --build --preset release --target codec_conformance
+build/release/tests/conformance/codec_conformance \
+  tests/conformance/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so
 
 carat=$PWD/build/release/carat
 node tests/conformance/conformance.mjs --carat "$carat" "$@"
