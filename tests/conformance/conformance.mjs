@@ -143,8 +143,8 @@ for (const seed of (OPTIONS.seeds ?? (OPTIONS.full ? "1,2" : "1")).split(","))
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const ratioOf = (files) => mean(files.map(({ fast }) => fast.distance)) / mean(files.map(({ llama }) => llama.distance));
 
-// Types without a kernel of their own are decoded to floats: they are as near as can be, and must not hide the others.
-const inEightBits = results.filter(({ exact, fast }) => fast.distance > 4 * exact.distance);
+// Types without a kernel of their own are decoded to floats, far nearer than llama.cpp: they must not hide the others.
+const inEightBits = results.filter(({ type, llama, fast }) => type !== "F32" && fast.distance > llama.distance / 2);
 const ratio = inEightBits.length > 0 ? ratioOf(inEightBits) : 0;
 const worstExact = Math.max(...results.map(({ exact }) => exact.distance));
 const exactMisses = results.reduce((sum, { exact }) => sum + exact.misses, 0);
@@ -162,7 +162,7 @@ for (const type of new Set(results.map((result) => result.type))) {
 console.log(`\nexact: worst distance ${worstExact.toFixed(5)} (limit ${EXACT_LIMIT}), ${exactMisses} top-1 misses`);
 console.log(
     `fast: mean distance is ${ratio.toFixed(3)} times llama.cpp's over the ${inEightBits.length} of ${results.length} files ` +
-        `that run with 8-bit activations (limit ${FAST_LIMIT})`,
+        `where it is more than half of it (limit ${FAST_LIMIT})`,
 );
 console.log(passed ? "conformance: passed" : "conformance: FAILED");
 if (OPTIONS.json) writeFileSync(OPTIONS.json, JSON.stringify({ results, worstExact, exactMisses, ratio, passed }, null, 1));
