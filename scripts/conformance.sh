@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# Compares Carat with llama.cpp (npm's node-llama-cpp, CPU, development only): logits on synthetic models, tokens,
-# and greedy continuations on the lab models; with another tokenizer on a vocabulary of real size; and, where
-# CARAT_TEMPLATE names published chat templates (see template.mjs), with a Jinja interpreter. Needs node 20 or newer.
-# Arguments go to conformance.mjs.
+# Compares Carat with what others wrote (development only): every codec with ggml's; logits, tokens and greedy
+# continuations with llama.cpp's (npm's node-llama-cpp, CPU), on synthetic models and on the lab's; the tokenizer with
+# another one on a vocabulary of real size; and, where CARAT_TEMPLATE names published chat templates (see template.mjs),
+# the chat template with a Jinja interpreter. Needs node 20 or newer. Arguments go to conformance.mjs: --full for every
+# type on every size, --only TEXT for some.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v node >/dev/null || scripts/setup.sh nodejs npm
 [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || { echo "conformance: node 20 or newer is needed" >&2; exit 2; }
-[ -d tests/conformance/node_modules/@lenml/tokenizers ] || (cd tests/conformance && npm install --silent)
+(cd tests/conformance && { npm ls >/dev/null 2>&1 || npm install --silent; })
 scripts/build.sh
+
+cmake --build --preset release --target codec_conformance
+build/release/tests/conformance/codec_conformance \
+  tests/conformance/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so
 
 carat=$PWD/build/release/carat
 node tests/conformance/conformance.mjs --carat "$carat" "$@"

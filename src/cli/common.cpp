@@ -71,7 +71,7 @@ Result<std::vector<TensorType>> parse_kv_types(const std::string& text) {
   std::vector<TensorType> types;
   for (const std::string_view part : split(text, ',')) {
     const auto type = parse_type_name(part);
-    if (!type || find_codec(*type) == nullptr || type_info(*type).block_length > 32)
+    if (!type || !can_encode(*type) || type_info(*type).block_length > 32)
       return fail("--kv: '{}' is not a cache type; expected f16, bf16, f32, q8_0, q5_0 or q4_0", part);
     types.push_back(*type);
   }
@@ -80,9 +80,10 @@ Result<std::vector<TensorType>> parse_kv_types(const std::string& text) {
 
 Result<TensorType> parse_written_type(std::string_view name, std::string_view flag) {
   const auto type = parse_type_name(name);
-  if (type && find_codec(*type) != nullptr) return *type;
+  if (type && can_encode(*type)) return *type;
   std::string known;
-  for (const Codec& codec : codecs()) known += fmt::format("{}{}", known.empty() ? "" : ", ", type_name(codec.type));
+  for (const Codec& codec : codecs())
+    if (codec.encode != nullptr) known += fmt::format("{}{}", known.empty() ? "" : ", ", type_name(codec.type));
   return fail("{}: '{}' is not a type that carat writes; expected one of {}", flag, name, known);
 }
 

@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "cli/outputs.h"
 #include "model/architecture.h"
+#include "quant/codec.h"
 #include "report/terminal.h"
 
 namespace carat::cli {
@@ -20,6 +21,15 @@ struct Flags {
   uint64_t seed = 1;
 };
 
+// Any type that runs: what carat cannot encode, synth makes of random blocks.
+Result<TensorType> parse_type(std::string_view name, std::string_view flag) {
+  const auto type = parse_type_name(name);
+  if (type && find_codec(*type) != nullptr) return *type;
+  std::string known;
+  for (const Codec& codec : codecs()) known += fmt::format("{}{}", known.empty() ? "" : ", ", type_name(codec.type));
+  return fail("{}: '{}' is not a type that carat computes with; expected one of {}", flag, name, known);
+}
+
 Result<int> run_synth(const Flags& flags) {
   TRY(check_outputs({flags.out}, {}));
   Config config = TRY(synth_config(flags.shape));
@@ -27,9 +37,9 @@ Result<int> run_synth(const Flags& flags) {
     for (LayerConfig& layer : config.layers)
       if (layer.sliding) layer.window = flags.window;
   SynthWeights weights;
-  weights.matrix_type = TRY(parse_written_type(flags.type, "--type"));
+  weights.matrix_type = TRY(parse_type(flags.type, "--type"));
   weights.embedding_type =
-      flags.embedding_type.empty() ? weights.matrix_type : TRY(parse_written_type(flags.embedding_type, "--embedding-type"));
+      flags.embedding_type.empty() ? weights.matrix_type : TRY(parse_type(flags.embedding_type, "--embedding-type"));
   weights.seed = flags.seed;
   ProgressBar bar;
   TRY(synthesize(config, weights, flags.out, bar.callback()));

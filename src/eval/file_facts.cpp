@@ -87,7 +87,7 @@ ReportRow describe_file(const CompareFile& file) {
 
 double lattice_error(const Model& model, TensorType type) {
   const Codec* target = find_codec(type);
-  if (target == nullptr) return 0;
+  if (target == nullptr || target->encode == nullptr) return 0;
   double error = 0, total = 0;
   LatticeReport lattice;
   for (const Tensor& tensor : model.file.tensors) {

@@ -26,7 +26,7 @@ ReportRow describe_file(const CompareFile& file);
 
 // Root mean square error, relative to the root mean square value, of rounding the layers' matrices of an
 // unquantized model to `type`: near 0 when the weights lie on that type's lattice. Looks at up to 64 rows per
-// tensor.
+// tensor. 0 for a type without an encoder, whose lattice cannot be told.
 double lattice_error(const Model& model, TensorType type);
 
 // "Intel(R) Xeon(R) …, 2 threads available, 23.4 GiB".

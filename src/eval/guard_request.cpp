@@ -8,6 +8,7 @@
 #include <set>
 
 #include "eval/file_facts.h"
+#include "quant/codec.h"
 
 namespace carat {
 namespace {
@@ -90,7 +91,8 @@ void off_lattice(const CompareRequest& request, const std::vector<ReportRow>& ro
     if (master.family != Family::qat || !master.is_parent) continue;
     std::set<TensorType> targets;
     for (size_t child = 0; child < request.files.size(); ++child)
-      if (request.files[child].parent == static_cast<int>(f) && is_block_type(rows[child].main_type))
+      if (request.files[child].parent == static_cast<int>(f) && is_block_type(rows[child].main_type) &&
+          can_encode(rows[child].main_type))
         targets.insert(rows[child].main_type);
     double best = 1;
     TensorType nearest = TensorType::Q4_0;

@@ -1,6 +1,6 @@
 // Chat: a conversation as one prompt, in the template that Gemma 4 was trained with: system text, thinking,
 // tools, calls and their results, media. Written natively; equal byte for byte to the template of 9 July 2026
-// that Google publishes for the five sizes (docs/decisions/0004-chat-template.md).
+// that Google publishes for the five sizes (docs/decisions/0008-chat-template.md).
 #pragma once
 
 #include <span>

@@ -44,8 +44,8 @@ Result<void> KvCache::check(const Config& config, const Shape& shape) {
                 config.context_length);
   if (shape.max_batch < 1 || shape.max_batch > INT32_MAX)
     return fail("batches of {} positions, expected 1..{}", shape.max_batch, INT32_MAX);
-  if (find_codec(shape.type) == nullptr)
-    return fail("cache type {}: expected one that Carat computes with", type_name(shape.type));
+  if (!can_encode(shape.type))
+    return fail("cache type {}: expected one that Carat can encode", type_name(shape.type));
   const int64_t block_length = type_info(shape.type).block_length;
   for (int i = 0; i < config.n_layers(); ++i) {
     const LayerConfig& layer = config.layers[static_cast<size_t>(i)];

@@ -52,9 +52,29 @@ std::vector<float> row_scales(float spread, TensorRole role) {
   return scales;
 }
 
-void encode_normal(TensorType type, double spread, Random& random, std::span<float> values, std::byte* out) {
-  for (float& value : values) value = static_cast<float>(spread * random.normal());
-  codec_of(type).encode(values.data(), static_cast<int64_t>(values.size()), nullptr, out);
+void encode_normal(const Codec& codec, float spread, Random& random, std::span<float> values, std::byte* out) {
+  for (float& value : values) value = static_cast<float>(double{spread} * random.normal());
+  codec.encode(values.data(), static_cast<int64_t>(values.size()), nullptr, out);
+}
+
+// For formats without an encoder: random bytes under the scale that gives each block's values the spread.
+void random_codes(const Codec& codec, float spread, Random& random, std::span<float> values, std::byte* out) {
+  const TypeInfo& info = type_info(codec.type);
+  for (size_t first = 0; first < values.size(); first += info.block_length, out += info.block_bytes) {
+    for (size_t i = 0; i < info.block_bytes; ++i) out[i] = static_cast<std::byte>(random.bits());
+    codec.set_scale(1, out);
+    codec.decode(out, info.block_length, values.data());
+    double squares = 0;
+    for (const float value : values.first(info.block_length)) squares += double{value} * value;
+    codec.set_scale(spread / static_cast<float>(std::sqrt(squares / info.block_length)), out);
+  }
+}
+
+// Blocks of random values of standard deviation `spread`; `values` is scratch, as long as the row.
+void random_row(TensorType type, float spread, Random& random, std::span<float> values, std::byte* out) {
+  const Codec& codec = codec_of(type);
+  codec.encode != nullptr ? encode_normal(codec, spread, random, values, out)
+                          : random_codes(codec, spread, random, values, out);
 }
 
 // Encoded random blocks: kPoolBlocks for each scale.
@@ -66,8 +86,8 @@ class BlockPool {
     Random random(seed);
     std::vector<float> values(static_cast<size_t>(chunk));
     for (int64_t i = 0; i < n_scales_ * kPoolBlocks; ++i)
-      encode_normal(type, scales[static_cast<size_t>(i / kPoolBlocks)], random, values,
-                    encoded_.data() + static_cast<size_t>(i) * chunk_bytes_);
+      random_row(type, scales[static_cast<size_t>(i / kPoolBlocks)], random, values,
+                 encoded_.data() + static_cast<size_t>(i) * chunk_bytes_);
   }
 
   // A row of random blocks of one random scale.
@@ -124,7 +144,7 @@ gguf::TensorToWrite random_matrix(const TensorSlot& slot, TensorType type, float
     const auto make_row = [&](std::span<std::byte> row) {
       if (pool != nullptr) return pool->make_row(random, row);
       const size_t scale = static_cast<size_t>(random.below(static_cast<int64_t>(scales.size())));
-      encode_normal(type, scales[scale], random, values, row.data());
+      random_row(type, scales[scale], random, values, row.data());
     };
     uint64_t left = static_cast<uint64_t>(slot.shape[1] * slot.shape[2] * slot.shape[3]) * row_size;
     while (left > 0) {
@@ -252,7 +272,7 @@ Result<void> synthesize(const Config& config, const SynthWeights& weights, const
                         const Progress& progress) {
   for (const TensorType type : {weights.matrix_type, weights.embedding_type})
     if (find_codec(type) == nullptr)
-      return fail("type {}: expected one that Carat can encode", type_name(type));
+      return fail("type {}: expected one that Carat computes with", type_name(type));
   if (config.n_vocab < kMinSampleTokens)
     return fail("vocabulary of {} tokens, expected at least {}", config.n_vocab, kMinSampleTokens);
   gguf::Metadata metadata;

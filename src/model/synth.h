@@ -32,9 +32,10 @@ Result<Config> synth_config(const SynthShape& shape);
 // The type that a matrix of rows of n_columns gets: `type`, or Q8_0 or F16 where its blocks do not fit.
 TensorType synth_type(TensorType type, int64_t n_columns);
 
-// Writes a model of any config with its tokenizer (sample_vocabulary). Memory stays bounded whatever the
-// size. Values are such that activations keep their scale through any number of layers, attention scores have
-// unit spread, experts are used evenly and the head's best token stands clear of the next.
+// Writes a model of any config with its tokenizer (sample_vocabulary). Formats that Carat cannot encode get random
+// codes, the others random normal values. Memory stays bounded whatever the size. Values are such that activations
+// keep their scale through any number of layers, attention scores have unit spread, experts are used evenly and the
+// head's best token stands clear of the next.
 Result<void> synthesize(const Config& config, const SynthWeights& weights, const std::string& path,
                         const Progress& progress = nullptr);
 

@@ -4,11 +4,20 @@
 #include <cfloat>
 
 #include "base/check.h"
+#include "quant/iq1_m.h"
+#include "quant/iq1_s.h"
+#include "quant/iq2_s.h"
+#include "quant/iq2_xs.h"
+#include "quant/iq2_xxs.h"
+#include "quant/iq3_s.h"
+#include "quant/iq3_xxs.h"
 #include "quant/iq4_nl.h"
 #include "quant/iq4_xs.h"
 #include "quant/mxfp4.h"
 #include "quant/nvfp4.h"
 #include "quant/plain.h"
+#include "quant/q1_0.h"
+#include "quant/q2_0.h"
 #include "quant/q2_k.h"
 #include "quant/q3_k.h"
 #include "quant/q4_0.h"
@@ -19,6 +28,8 @@
 #include "quant/q5_k.h"
 #include "quant/q6_k.h"
 #include "quant/q8_0.h"
+#include "quant/tq1_0.h"
+#include "quant/tq2_0.h"
 
 namespace carat {
 namespace {
@@ -44,6 +55,17 @@ constexpr Codec kCodecs[] = {
     {TensorType::IQ4_XS, kF16 * 32 * 127, decode_iq4_xs, encode_iq4_xs},
     {TensorType::MXFP4, FLT_MAX, decode_mxfp4, encode_mxfp4},
     {TensorType::NVFP4, 448 * 6, decode_nvfp4, encode_nvfp4},
+    {TensorType::TQ1_0, kF16, decode_tq1_0, encode_tq1_0},
+    {TensorType::TQ2_0, kF16, decode_tq2_0, encode_tq2_0},
+    {TensorType::Q1_0, kF16, decode_q1_0, encode_q1_0},
+    {TensorType::Q2_0, kF16, decode_q2_0, encode_q2_0},
+    {TensorType::IQ3_S, kF16 * 31 * 15, decode_iq3_s, nullptr, set_scale_iq3_s},
+    {TensorType::IQ3_XXS, kF16 * 15.5f / 2 * 62, decode_iq3_xxs, nullptr, set_scale_iq3_xxs},
+    {TensorType::IQ2_S, kF16 * 15.5f / 4 * 43, decode_iq2_s, nullptr, set_scale_iq2_s},
+    {TensorType::IQ2_XS, kF16 * 15.5f / 4 * 43, decode_iq2_xs, nullptr, set_scale_iq2_xs},
+    {TensorType::IQ2_XXS, kF16 * 15.5f / 4 * 43, decode_iq2_xxs, nullptr, set_scale_iq2_xxs},
+    {TensorType::IQ1_M, kF16 * 15 * 1.125f, decode_iq1_m, nullptr, set_scale_iq1_m},
+    {TensorType::IQ1_S, kF16 * 15 * 1.125f, decode_iq1_s, nullptr, set_scale_iq1_s},
 };
 // clang-format on
 
@@ -55,6 +77,11 @@ const Codec* find_codec(TensorType type) {
   for (const Codec& codec : kCodecs)
     if (codec.type == type) return &codec;
   return nullptr;
+}
+
+bool can_encode(TensorType type) {
+  const Codec* codec = find_codec(type);
+  return codec != nullptr && codec->encode != nullptr;
 }
 
 const Codec& codec_of(TensorType type) {

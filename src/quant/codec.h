@@ -24,14 +24,21 @@ struct Codec {
 
   // One row of n floats to blocks, bit-equal to ggml's reference encoder. `importance` (n weights >= 0, the mean
   // square of each input column, or nullptr) selects the weighted search where the format has one.
+  // nullptr: a format that Carat reads and runs but does not write. Ask can_encode() before relying on it.
   void (*encode)(const float* row, int64_t n, const float* importance, std::byte* blocks);
+
+  // Only where there is no encoder: writes the block's super-scale and leaves the rest, every value of which is
+  // valid. So random bytes become random weights of any spread (model/synth.h).
+  void (*set_scale)(float d, std::byte* block) = nullptr;
 };
 
 std::span<const Codec> codecs();
 const Codec* find_codec(TensorType type);  // nullptr: Carat cannot compute with this type
+bool can_encode(TensorType type);          // false also where Carat cannot compute with the type
 const Codec& codec_of(TensorType type);    // CHECKs
 
-// Whole tensors, row by row over the pool. `out` holds n_elements floats / row_bytes * n_rows bytes.
+// Whole tensors, row by row over the pool; encoding CHECKs can_encode(type). `out` holds n_elements floats /
+// row_bytes * n_rows bytes.
 void decode_tensor(const Tensor& tensor, float* out, ThreadPool& pool);
 void encode_tensor(TensorType type, const float* values, int64_t n_columns, int64_t n_rows, const float* importance,
                    std::byte* out, ThreadPool& pool);

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/check.h"
 #include "quant/block.h"
 #include "quant/codec.h"
 
@@ -53,6 +54,7 @@ std::optional<Lattice> try_lattice(const float* values, float extreme, int k) {
 }  // namespace
 
 void project(TensorType type, float* values, int64_t n_columns, int64_t n_rows, ThreadPool& pool) {
+  CHECK(can_encode(type));
   const Codec& codec = codec_of(type);
   const uint64_t n_bytes = row_bytes(type, n_columns);
   std::vector<std::byte> scratch(n_bytes * static_cast<size_t>(pool.size()));  // a row per thread

@@ -227,7 +227,7 @@ bool widens(const Tensor& tensor, TensorType wanted) {
 // Every type asked for can be written, whether or not a tensor gets it.
 Result<void> check_targets(const QuantizeOptions& options) {
   const auto check = [](TensorType type) -> Result<void> {
-    if (find_codec(type) == nullptr) return fail("carat cannot encode {}", type_name(type));
+    if (!can_encode(type)) return fail("carat cannot encode {}", type_name(type));
     return {};
   };
   TRY(check(options.type));

@@ -116,7 +116,7 @@ AffineState start_affine(int n, int top, bool absolute, const F32x4* x, const F3
     s.sum_w += w[i];
     s.sum_x += w[i] * x[i];
   }
-  s.minimum = min(s.smallest, splat(0.0f));
+  s.minimum = min(splat(0.0f), s.smallest);  // a smallest of -0 keeps its sign
   s.live = s.largest > s.minimum;
   s.code_inverse = static_cast<float>(top) / (s.largest - s.minimum);
   s.code_origin = s.minimum;

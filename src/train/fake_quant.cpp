@@ -69,7 +69,7 @@ Result<TypePlan> plan_types(const Parameters& parameters, TensorType type, const
                                     [&](const auto& o) { return std::regex_search(p.name, o.first); });
     const TensorType wanted = match == regexes.end() ? type : match->second;
     const TensorType fitting = fitting_type(wanted, p.n_columns());
-    if (find_codec(fitting) == nullptr)
+    if (!can_encode(fitting))
       return fail("{}: there is no encoder for the type {}", p.name, type_name(fitting));
     plan[i] = fitting;
   }

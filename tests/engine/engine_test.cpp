@@ -178,7 +178,7 @@ TEST_F(SessionTest, RefusesBadRequests) {
   EXPECT_FALSE(session()->generate(prompt, {.sampler = {.top_p = 2}}));
   EXPECT_FALSE(Session::create(model, make_cpu_backend({}).take(), {.n_positions = 0}));
   EXPECT_EQ(Session::create(model, make_cpu_backend({}).take(), {.kv_type = TensorType::Q8_1}).error().message,
-            "cache type Q8_1: expected one that Carat computes with");
+            "cache type Q8_1: expected one that Carat can encode");
 }
 
 TEST_F(SessionTest, RefusesSamplersBeforeItComputes) {

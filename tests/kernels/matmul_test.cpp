@@ -1,5 +1,7 @@
 // Products of every weight family against plain double sums, and the promise that a row's bits depend on
 // nothing but the row. Tolerances are counted roundings times the sum of the terms' magnitudes.
+#include <set>
+
 #include "support.h"
 
 namespace carat::kernels_test {
@@ -87,6 +89,25 @@ TEST_P(Matmul, QuantizedWeightsExactly) {
         expect_product(w, widen(x).data(), 3, multiply(*exact, w.tensor, x.data(), 3),
                        std::string(type_name(codec.type)));
       }
+  }
+}
+
+// Whatever has no kernel of its own is decoded tile by tile: the same bits as from the decoded weight, in both
+// precisions.
+TEST_P(Matmul, EveryCodecIsItsDecodedWeight) {
+  auto exact = backend(1, Precision::exact), fast = backend(2, Precision::fast);
+  const std::set<TensorType> eight_bit = {std::begin(kIntegerTypes), std::end(kIntegerTypes)};
+  for (const Codec& codec : codecs()) {
+    const int64_t k = 768, n_rows = 37, n_tokens = 5;
+    const Weight w = make_weight(codec.type, k, n_rows, 11);
+    Weight plain = w;
+    plain.tensor.type = F32;
+    plain.tensor.data = reinterpret_cast<const std::byte*>(plain.values.data());
+    const std::vector<float> x = gaussian(static_cast<size_t>(k * n_tokens), 12);
+    const std::vector<float> want = multiply(*exact, plain.tensor, x.data(), n_tokens);
+    EXPECT_TRUE(same_bits(multiply(*exact, w.tensor, x.data(), n_tokens), want)) << type_name(codec.type);
+    if (eight_bit.contains(codec.type)) continue;
+    EXPECT_TRUE(same_bits(multiply(*fast, w.tensor, x.data(), n_tokens), want)) << type_name(codec.type);
   }
 }
 

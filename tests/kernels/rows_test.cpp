@@ -198,9 +198,8 @@ TEST_P(Rows, RopeTablesAreNotConfused) {
 
 TEST_P(Rows, EmbedDecodesAndScales) {
   auto cpu = backend();
-  for (const TensorType type :
-       with_codec({TensorType::F32, TensorType::BF16, TensorType::Q8_0, TensorType::Q6_K})) {
-    const Weight table = make_weight(type, 256, 11, 3);
+  for (const Codec& codec : codecs()) {
+    const Weight table = make_weight(codec.type, 256, 11, 3);
     const std::vector<int32_t> tokens = {10, 0, 3, 3};
     std::vector<float> out(4 * 256);
     cpu->embed(table.tensor, tokens, 16, out.data());

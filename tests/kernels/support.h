@@ -69,6 +69,16 @@ struct Weight {
   const float* row(int64_t r) const { return values.data() + r * tensor.n_columns(); }
 };
 
+// One row of blocks of the values, or of random codes where there is no encoder.
+inline void make_row(const Codec& codec, const float* values, int64_t k, Random& codes, std::byte* blocks) {
+  if (codec.encode != nullptr) return codec.encode(values, k, nullptr, blocks);
+  const TypeInfo& info = type_info(codec.type);
+  for (int64_t b = 0; b < k / info.block_length; ++b, blocks += info.block_bytes) {
+    for (size_t i = 0; i < info.block_bytes; ++i) blocks[i] = static_cast<std::byte>(codes.bits());
+    codec.set_scale(0.001f, blocks);
+  }
+}
+
 inline Weight make_weight(TensorType type, int64_t k, int64_t n_rows, uint64_t seed, int64_t n_matrices = 1) {
   Weight w;
   const size_t n_all = static_cast<size_t>(n_rows * n_matrices), n_values = n_all * static_cast<size_t>(k);
@@ -76,8 +86,9 @@ inline Weight make_weight(TensorType type, int64_t k, int64_t n_rows, uint64_t s
   const Codec& codec = codec_of(type);
   const size_t stride = row_bytes(type, k);
   w.bytes.resize(stride * n_all);
+  Random codes(seed);
   for (size_t r = 0; r < n_all; ++r)
-    codec.encode(source.data() + r * static_cast<size_t>(k), k, nullptr, w.bytes.data() + r * stride);
+    make_row(codec, source.data() + r * static_cast<size_t>(k), k, codes, w.bytes.data() + r * stride);
   w.values.resize(n_values);
   codec.decode(w.bytes.data(), static_cast<int64_t>(n_values), w.values.data());
   w.tensor = {"weight", type, {k, n_rows, n_matrices, 1}, w.bytes.data()};

@@ -321,7 +321,7 @@ TEST(KvCache, RefusesWhatCannotBeMade) {
             "cache type Q4_0 has blocks of 32 values, but layer 0 has heads of 16");
   for (const TensorType type : {TensorType::I8, TensorType::Q8_1, TensorType::IQ2_XXS})
     EXPECT_EQ(refusal(published_config("e2b").take(), {.n_positions = 8, .max_batch = 8, .type = type}),
-              fmt::format("cache type {}: expected one that Carat computes with", type_name(type)));
+              fmt::format("cache type {}: expected one that Carat can encode", type_name(type)));
   EXPECT_EQ(refusal(tiny, {.n_positions = 257, .max_batch = 8}),
             "a cache of 257 positions, but the model's context has only 256");
   EXPECT_EQ(refusal(tiny, {.n_positions = 0, .max_batch = 8}), "a cache of 0 positions, expected at least 1");

@@ -109,5 +109,21 @@ TEST_F(SynthTest, ValuesHaveTheirSpread) {
   EXPECT_NE(std::memcmp(gate.row(0), gate.row(1), gate.row_bytes()), 0);
 }
 
+// Formats without an encoder are made of random codes, whose scales give the same spread.
+TEST_F(SynthTest, EveryTypeCanBeMade) {
+  for (const Codec& codec : codecs()) {
+    synthesize(SynthShape{.like = "12b", .n_layers = 6, .width_divisor = 15, .n_vocab = 512},
+               {.matrix_type = codec.type, .embedding_type = codec.type}, path("m.gguf"))
+        .take();
+    const auto model = open_model(path("m.gguf")).take();
+    const Tensor& gate = model->weights.layers[2].gate;
+    EXPECT_EQ(gate.type, codec.type);
+    // A sign stands for the mean magnitude, a ternary value for zero or the largest.
+    const double tolerance = type_info(codec.type).bits_per_weight() < 2.3 && codec.encode != nullptr ? 0.25 : 0.03;
+    EXPECT_NEAR(spread(gate) * 16, 1, tolerance) << type_name(codec.type);
+    EXPECT_EQ(gate.n_columns(), 256);
+  }
+}
+
 }  // namespace
 }  // namespace carat

@@ -1,5 +1,5 @@
-// Properties that every codec must have: errors as small as the format allows, nothing undefined on strange
-// blocks or random bytes, rows that stand alone.
+// Properties that every codec must have: nothing undefined on random bytes; and every encoder: errors as small as the
+// format allows, nothing undefined on strange blocks, rows that stand alone.
 #include "quant/codec.h"
 
 #include <gtest/gtest.h>
@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
@@ -41,6 +43,8 @@ class EveryCodec : public ::testing::TestWithParam<TensorType> {
  protected:
   TensorType type() const { return GetParam(); }
 };
+class EveryEncoder : public EveryCodec {};
+class EveryScaleSetter : public EveryCodec {};  // of formats without an encoder
 
 // Relative root mean square error in percent, N(0, 0.02^2): without importance, and with all weights one.
 struct ExpectedError {
@@ -53,8 +57,30 @@ constexpr ExpectedError kErrors[] = {
     {TensorType::Q5_0, 4.27, 4.04},   {TensorType::Q5_1, 3.79, 3.38},    {TensorType::Q2_K, 29.53, 26.75},
     {TensorType::Q3_K, 15.07, 14.44}, {TensorType::Q4_K, 7.12, 7.07},    {TensorType::Q5_K, 3.61, 3.54},
     {TensorType::Q6_K, 1.78, 1.73},   {TensorType::NVFP4, 10.29, 10.29}, {TensorType::IQ4_NL, 7.61, 7.49},
-    {TensorType::IQ4_XS, 7.67, 7.55}, {TensorType::MXFP4, 11.38, 11.38},
+    {TensorType::IQ4_XS, 7.67, 7.55}, {TensorType::MXFP4, 11.38, 11.38}, {TensorType::TQ1_0, 80.83, 80.83},
+    {TensorType::TQ2_0, 80.83, 80.83},  {TensorType::Q1_0, 60.02, 60.02},  {TensorType::Q2_0, 71.96, 71.96},
 };
+
+// How far a value may be off, as a share of its block's largest magnitude: a step of a 2-bit code is a third of the
+// block's range, half a step of a ternary one half the magnitude; a sign knows nothing of its value.
+double worst_share(TensorType type) {
+  switch (type) {
+    case TensorType::TQ1_0:
+    case TensorType::TQ2_0:
+    case TensorType::Q2_0:
+      return 0.501;
+    case TensorType::Q1_0:
+      return 1;
+    default:
+      return 0.34;
+  }
+}
+
+float largest_of(const float* x, size_t n) {
+  float largest = 0;
+  for (size_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(x[i]));
+  return largest;
+}
 
 double error_percent(TensorType type, const float* importance) {
   constexpr int64_t kColumns = 1024, kRows = 64;
@@ -70,7 +96,7 @@ double error_percent(TensorType type, const float* importance) {
   return 100 * std::sqrt(error / power);
 }
 
-TEST_P(EveryCodec, ErrorIsTheReferenceEncoders) {
+TEST_P(EveryEncoder, ErrorIsTheReferenceEncoders) {
   const std::vector<float> ones(1024, 1.0f);
   for (const ExpectedError& expected : kErrors) {
     if (expected.type != type()) continue;
@@ -81,7 +107,7 @@ TEST_P(EveryCodec, ErrorIsTheReferenceEncoders) {
   FAIL() << "no expected error for this format";
 }
 
-TEST_P(EveryCodec, ZerosStayZeros) {
+TEST_P(EveryEncoder, ZerosStayZeros) {
   const std::vector<float> importance(512, 1.0f);
   for (const float zero : {0.0f, -0.0f})
     for (const float* weights : {static_cast<const float*>(nullptr), importance.data()})
@@ -89,9 +115,8 @@ TEST_P(EveryCodec, ZerosStayZeros) {
         EXPECT_EQ(y, 0);
 }
 
-// Blocks of one value, of one sign, with one outlier: no element may be off by more than one step of the
-// coarsest format (a 2-bit code: a third of the block's range), as a share of the largest magnitude.
-TEST_P(EveryCodec, StrangeBlocks) {
+// Blocks of one value, of one sign, with one outlier.
+TEST_P(EveryEncoder, StrangeBlocks) {
   std::vector<std::vector<float>> rows;
   rows.emplace_back(512, 0.7f);
   rows.emplace_back(512, -0.7f);
@@ -105,18 +130,17 @@ TEST_P(EveryCodec, StrangeBlocks) {
   rows.back()[300] = -5;
   const std::vector<float> importance(512, 0.01f);
   for (const std::vector<float>& x : rows) {
-    float largest = 0;
-    for (const float v : x) largest = std::max(largest, std::abs(v));
+    const double tolerance = worst_share(type()) * largest_of(x.data(), x.size());
     for (const float* weights : {static_cast<const float*>(nullptr), importance.data()}) {
       const std::vector<float> y = decode(type(), encode(type(), x, weights));
-      for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], x[i], 0.34 * largest);
+      for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(y[i], x[i], tolerance);
     }
   }
 }
 
 // From the largest floats down to subnormals, and what is not a number: any result will do, undefined
 // behaviour will not (the sanitizers watch). Sane neighbours in other blocks must not suffer.
-TEST_P(EveryCodec, NothingIsUndefined) {
+TEST_P(EveryEncoder, NothingIsUndefined) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity(),
                   kNan = std::numeric_limits<float>::quiet_NaN();
   const std::vector<float> importance(512, 1.0f), zeros(512, 0.0f), huge(512, 1e38f);
@@ -130,7 +154,8 @@ TEST_P(EveryCodec, NothingIsUndefined) {
     decode(type(), encode(type(), x));
     decode(type(), encode(type(), x, importance.data()));
     const std::vector<float> y = decode(type(), encode(type(), x));
-    for (size_t i = 256; i < 512; ++i) EXPECT_NEAR(y[i], x[i], 1.5) << scale;
+    const double tolerance = worst_share(type()) * largest_of(x.data() + 256, 256);
+    for (size_t i = 256; i < 512; ++i) EXPECT_NEAR(y[i], x[i], tolerance) << scale;
   }
   const std::vector<float> strange_weights = {kInfinity, kNan, -1.0f, 0.0f};
   std::vector<float> weights(512);
@@ -147,14 +172,37 @@ TEST_P(EveryCodec, RandomBytesDecode) {
     for (std::byte& b : block) b = static_cast<std::byte>(random.bits());
     std::vector<float> out(type_info(type()).block_length);
     codec_of(type()).decode(block.data() + 1, static_cast<int64_t>(out.size()), out.data());
-    // NVFP4's decoder also knows the scale 480 (0xff), which no encoder writes.
-    const float largest = type() == TensorType::NVFP4 ? 6 * 480 : codec_of(type()).largest;
+    // What decodes although no encoder writes it: NVFP4's scale 480 (0xff), two-bit codes that stand for twice the
+    // scale.
+    const bool doubles = type() == TensorType::TQ2_0 || type() == TensorType::Q2_0;
+    const float largest = type() == TensorType::NVFP4 ? 6 * 480 : (doubles ? 2 : 1) * codec_of(type()).largest;
     for (const float y : out) EXPECT_FALSE(std::isfinite(y) && std::abs(y) > largest) << y;
   }
 }
 
+// Random bytes under a given scale are numbers, and the scale is a factor of all of them.
+TEST_P(EveryScaleSetter, ValuesFollowTheScale) {
+  const Codec& codec = codec_of(type());
+  const TypeInfo& info = type_info(type());
+  Random random(11);
+  std::vector<float> one(info.block_length), other(info.block_length);
+  for (int i = 0; i < 200; ++i) {
+    std::vector<std::byte> block(info.block_bytes);
+    for (std::byte& b : block) b = static_cast<std::byte>(random.bits());
+    codec.set_scale(1, block.data());
+    codec.decode(block.data(), info.block_length, one.data());
+    for (const float scale : {0.0f, 0.25f, -8.0f}) {
+      codec.set_scale(scale, block.data());
+      codec.decode(block.data(), info.block_length, other.data());
+      for (size_t k = 0; k < one.size(); ++k) EXPECT_EQ(other[k], scale * one[k]);
+    }
+    EXPECT_GT(largest_of(one.data(), one.size()), 0);
+    EXPECT_LE(largest_of(one.data(), one.size()) * 65504, codec.largest);
+  }
+}
+
 // Beyond the largest magnitude nothing comes back as it was: it saturates or overflows.
-TEST_P(EveryCodec, TheLargestMagnitudeIsTheLargest) {
+TEST_P(EveryEncoder, TheLargestMagnitudeIsTheLargest) {
   const float largest = codec_of(type()).largest;
   if (largest > 1e38f) return;
   std::vector<float> x(512);
@@ -164,7 +212,7 @@ TEST_P(EveryCodec, TheLargestMagnitudeIsTheLargest) {
 }
 
 // A block does not know its neighbours: a row of any number of blocks encodes like its blocks alone.
-TEST_P(EveryCodec, BlocksStandAlone) {
+TEST_P(EveryEncoder, BlocksStandAlone) {
   const auto length = type_info(type()).block_length;
   const std::vector<float> row = gaussian(7 * length, 0.1, 8);
   const std::vector<std::byte> blocks = encode(type(), row);
@@ -177,7 +225,7 @@ TEST_P(EveryCodec, BlocksStandAlone) {
 }
 
 // Threads and the number of rows change nothing; importance belongs to the columns.
-TEST_P(EveryCodec, TensorsAreRows) {
+TEST_P(EveryEncoder, TensorsAreRows) {
   constexpr int64_t kColumns = 768, kRows = 5;
   const std::vector<float> x = gaussian(kColumns * kRows, 0.02, 9);
   std::vector<float> importance(kColumns);
@@ -200,18 +248,37 @@ TEST_P(EveryCodec, TensorsAreRows) {
   }
 }
 
-std::vector<TensorType> all_codec_types() {
+std::vector<TensorType> types_where(bool (*wanted)(const Codec&)) {
   std::vector<TensorType> types;
-  for (const Codec& codec : codecs()) types.push_back(codec.type);
+  for (const Codec& codec : codecs())
+    if (wanted(codec)) types.push_back(codec.type);
   return types;
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, EveryCodec, ::testing::ValuesIn(all_codec_types()),
-                         [](const auto& test) { return std::string(type_name(test.param)); });
+std::string name_of(const ::testing::TestParamInfo<TensorType>& test) { return std::string(type_name(test.param)); }
+
+INSTANTIATE_TEST_SUITE_P(Formats, EveryCodec,
+                         ::testing::ValuesIn(types_where([](const Codec&) { return true; })), name_of);
+INSTANTIATE_TEST_SUITE_P(Formats, EveryEncoder,
+                         ::testing::ValuesIn(types_where([](const Codec& c) { return c.encode != nullptr; })), name_of);
+INSTANTIATE_TEST_SUITE_P(Formats, EveryScaleSetter,
+                         ::testing::ValuesIn(types_where([](const Codec& c) { return c.encode == nullptr; })), name_of);
 
 TEST(CodecTable, FindsWhatItHas) {
   EXPECT_EQ(find_codec(TensorType::I32), nullptr);
   EXPECT_EQ(codec_of(TensorType::Q4_0).type, TensorType::Q4_0);
+  EXPECT_FALSE(can_encode(TensorType::I32));
+  EXPECT_FALSE(can_encode(TensorType::IQ2_XXS));
+  EXPECT_TRUE(can_encode(TensorType::TQ1_0));
+}
+
+// Every type of the file format but those that never hold weights: integers, doubles, and the activations' own.
+TEST(CodecTable, HasEveryWeightType) {
+  using enum TensorType;
+  const std::set<TensorType> others = {I8, I16, I32, I64, F64, Q8_1, Q8_K};
+  for (const TypeInfo& info : all_types())
+    EXPECT_EQ(find_codec(info.type) != nullptr, !others.contains(info.type)) << info.name;
+  for (const Codec& codec : codecs()) EXPECT_EQ(codec.encode == nullptr, codec.set_scale != nullptr);
 }
 
 TEST(PlainFormats, DecodeLikeTheFloatFormats) {

@@ -78,6 +78,18 @@ constexpr KnownAnswer kAnswers[] = {
     // 70da373d6f8422d5 70da373d6f8422d5 8420f51a96fbc596
     {TensorType::NVFP4, "05030502df00cf00ce10be109c620b630a74097500e600d7", 0xd6f142d673b606c1,
      0xd6f142d673b606c1, 0xf79cd8166fba3ab7},
+    // a79ccc57c4272767 a79ccc57c4272767 85f36c065fbcff98
+    {TensorType::TQ1_0, "2b9c349c3467346789677867787d787d817d7f7d7f807f80", 0xfd426090ba4f3227,
+     0xfd426090ba4f3227, 0xac411167284fb305},
+    // 2ba4a1ddbabcedd3 2ba4a1ddbabcedd3 85f36c065fbcff98
+    {TensorType::TQ2_0, "545964596491649165914591451545155515551555555555", 0x64189e2bd31715fd,
+     0x64189e2bd31715fd, 0xac411167284fb305},
+    // 765e5f7075b0f73e 765e5f7075b0f73e f5f643a5dd9f6600
+    {TensorType::Q1_0, "0724aaaaaaaa4a55555555abaaaaaa4a55551e245555abaa", 0xd7cb1dc950771811,
+     0xd7cb1dc950771811, 0x24d758c11cfc8d25},
+    // e0b4e826e00bb1da e0b4e826e00bb1da 2d24a5df6621eda8
+    {TensorType::Q2_0, "002c44445555555555999911115555555555ea2b65664644", 0x4f8d87db83f882c9,
+     0x4f8d87db83f882c9, 0xaa654d94ccb2bd7d},
 };
 
 // The same for an input of strange blocks (see strange_input), the output compared with the library's byte by
@@ -106,8 +118,25 @@ constexpr StrangeAnswer kStrangeAnswers[] = {
     {TensorType::IQ4_XS, 0x6ff4da481d3842a0, 0xe4443b2b6019265d},
     {TensorType::MXFP4, 0x024544f6a9cb35ea, 0x024544f6a9cb35ea},
     {TensorType::NVFP4, 0x6f4acaa81556d740, 0x6f4acaa81556d740},
+    {TensorType::TQ1_0, 0xb9c6cab5c651ab4f, 0xb9c6cab5c651ab4f},
+    {TensorType::TQ2_0, 0x63558d8d52efded5, 0x63558d8d52efded5},
+    {TensorType::Q1_0, 0xda42aa1f74de8405, 0xda42aa1f74de8405},
+    {TensorType::Q2_0, 0xf2eede7a1c50d5de, 0xf2eede7a1c50d5de},
 };
 // clang-format on
+
+// Formats without an encoder: what ggml's decoders make of random bytes (see random_blocks).
+struct KnownDecoding {
+  TensorType type;
+  uint64_t decoded;
+};
+
+constexpr KnownDecoding kDecodings[] = {
+    {TensorType::IQ3_S, 0xdebd1776348f67d0},   {TensorType::IQ3_XXS, 0x3ea39cf8c7a8d5be},
+    {TensorType::IQ2_S, 0xb28e50600102f921},   {TensorType::IQ2_XS, 0xf4976cbb9dddfde2},
+    {TensorType::IQ2_XXS, 0xf11b125ecbab4005}, {TensorType::IQ1_M, 0xd6e4ffe19acb2aae},
+    {TensorType::IQ1_S, 0x7a13b01f149fd4ea},
+};
 
 uint64_t fnv1a(const void* data, size_t n, uint64_t hash = 0xcbf29ce484222325u) {
   for (size_t i = 0; i < n; ++i) hash = (hash ^ static_cast<const uint8_t*>(data)[i]) * 0x100000001b3u;
@@ -169,8 +198,22 @@ std::vector<float> strange_importance(uint64_t seed) {
   return weights;
 }
 
+constexpr int64_t kRandomBlocks = 64;
+
+// Random bytes under scales of all sizes.
+std::vector<std::byte> random_blocks(const Codec& codec) {
+  const size_t block_bytes = type_info(codec.type).block_bytes;
+  Random random(12);
+  std::vector<std::byte> blocks(kRandomBlocks * block_bytes);
+  for (std::byte& b : blocks) b = static_cast<std::byte>(random.bits());
+  for (int i = 0; i < kRandomBlocks; ++i)
+    codec.set_scale(std::ldexp(1 + static_cast<float>(i) / 64, i % 16 - 8),
+                    blocks.data() + static_cast<size_t>(i) * block_bytes);
+  return blocks;
+}
+
 TEST(KnownAnswers, CoverEveryCodec) {
-  ASSERT_EQ(std::size(kAnswers), codecs().size());
+  ASSERT_EQ(std::size(kAnswers) + std::size(kDecodings), codecs().size());
   for (const KnownAnswer& answer : kAnswers) EXPECT_NE(find_codec(answer.type), nullptr);
   const std::vector<float> x = input();
   EXPECT_EQ(fnv1a(x.data(), x.size() * sizeof(float)), kAnswers[0].plain);  // F32 stores the input itself
@@ -195,8 +238,17 @@ TEST_P(KnownAnswers, EncodeAndDecode) {
   EXPECT_EQ(fnv1a(decoded.data(), decoded.size() * sizeof(float)), answer.decoded);
 }
 
+TEST(KnownAnswers, DecodeRandomBlocks) {
+  for (const KnownDecoding& answer : kDecodings) {
+    const std::vector<std::byte> blocks = random_blocks(codec_of(answer.type));
+    std::vector<float> decoded(kRandomBlocks * type_info(answer.type).block_length);
+    codec_of(answer.type).decode(blocks.data(), static_cast<int64_t>(decoded.size()), decoded.data());
+    EXPECT_EQ(fnv1a(decoded.data(), decoded.size() * sizeof(float)), answer.decoded) << type_name(answer.type);
+  }
+}
+
 TEST(KnownAnswers, StrangeBlocks) {
-  ASSERT_EQ(std::size(kStrangeAnswers), codecs().size());
+  ASSERT_EQ(std::size(kStrangeAnswers), std::size(kAnswers));
   ThreadPool pool(2);
   for (const StrangeAnswer& answer : kStrangeAnswers) {
     std::vector<std::byte> blocks(row_bytes(answer.type, kColumns) * kStrangeRows);

@@ -165,6 +165,7 @@ TEST(Project, IsDecodeOfEncode) {
   std::vector<float> values(kColumns * kRows);
   for (float& v : values) v = static_cast<float>(0.02 * random.normal());
   for (const Codec& codec : codecs()) {
+    if (codec.encode == nullptr) continue;
     std::vector<std::byte> blocks(row_bytes(codec.type, kColumns) * kRows);
     std::vector<float> expected(values.size()), projected = values;
     ThreadPool one(1), three(3);
