@@ -31,7 +31,7 @@ std::span<const Codec> codecs();
 const Codec* find_codec(TensorType type);  // nullptr: Carat cannot compute with this type
 const Codec& codec_of(TensorType type);    // CHECKs
 
-// Whole tensors, row by row over the pool. `out` holds n_elements floats / row_bytes * n_rows bytes.
+// Whole tensors, row by row over the pool; decoding multiplies by the tensor's scale. `out` holds n_elements floats / row_bytes * n_rows bytes.
 void decode_tensor(const Tensor& tensor, float* out, ThreadPool& pool);
 void encode_tensor(TensorType type, const float* values, int64_t n_columns, int64_t n_rows, const float* importance,
                    std::byte* out, ThreadPool& pool);
