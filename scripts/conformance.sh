@@ -11,6 +11,7 @@ scripts/build.sh
 
 carat=$PWD/build/release/carat
 node tests/conformance/conformance.mjs --carat "$carat" "$@"
+node tests/conformance/files.mjs "$carat"
 model=$(mktemp --suffix=.gguf)
 trap 'rm -f "$model"' EXIT
 "$carat" synth "$model" --like e2b --layers 5 --width-divisor 6 --vocab 2048
