@@ -12,6 +12,7 @@ scripts/build.sh
 carat=$PWD/build/release/carat
 node tests/conformance/conformance.mjs --carat "$carat" "$@"
 node tests/conformance/files.mjs "$carat"
+node tests/conformance/draft.mjs "$carat"
 model=$(mktemp --suffix=.gguf)
 trap 'rm -f "$model"' EXIT
 "$carat" synth "$model" --like e2b --layers 5 --width-divisor 6 --vocab 2048
