@@ -18,6 +18,8 @@ build/release/tests/conformance/codec_conformance \
 
 carat=$PWD/build/release/carat
 node tests/conformance/conformance.mjs --carat "$carat" "$@"
+node tests/conformance/files.mjs "$carat"
+node tests/conformance/draft.mjs "$carat"
 model=$(mktemp --suffix=.gguf)
 trap 'rm -f "$model"' EXIT
 "$carat" synth "$model" --like e2b --layers 5 --width-divisor 6 --vocab 2048

@@ -50,6 +50,11 @@ std::string shortened(std::string text, size_t limit) {
 void print_table(const gguf::File& file) {
   print_line(fmt::format("{}: GGUF version {}, {:.2f} MB, {} tensors", file.path, file.version,
                          static_cast<double>(file.n_bytes) / 1e6, file.tensors.size()));
+  if (file.parts.size() > 1) {
+    print_line("\nparts");
+    for (const gguf::Part& part : file.parts)
+      print_line(fmt::format("  {:<36} {:>14} B  {} tensors", part.path, part.n_bytes, part.n_tensors));
+  }
   print_line("\nmetadata");
   for (const auto& entry : file.metadata.entries())
     print_line(fmt::format("  {:<44} {}", entry.key, shortened(dump(to_json(entry.value, false)), 100)));
@@ -69,6 +74,9 @@ void print_table(const gguf::File& file) {
 
 Json as_json(const gguf::File& file) {
   Json json{{"file", file.path}, {"version", file.version}, {"bytes", file.n_bytes}};
+  json["parts"] = Json::array();
+  for (const gguf::Part& part : file.parts)
+    json["parts"].push_back({{"file", part.path}, {"bytes", part.n_bytes}, {"tensors", part.n_tensors}});
   for (const auto& entry : file.metadata.entries()) json["metadata"][entry.key] = to_json(entry.value, true);
   json["tensors"] = Json::array();
   for (const Tensor& tensor : file.tensors)

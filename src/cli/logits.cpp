@@ -14,6 +14,7 @@
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/outputs.h"
+#include "model/drafter.h"
 #include "model/forward.h"
 
 namespace carat::cli {
@@ -22,9 +23,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Flags {
-  std::string file, prompt, batch, out;
+  std::string file, prompt, batch, out, draft;
   std::optional<std::string> tokens;  // given, even if empty, it is what is scored
-  bool all = false, json = false, no_cut = false, special = false;
+  bool all = false, json = false, no_cut = false, special = false, ordered_head = false;
   int top = 10;
   int max_rows = 512;
   EngineFlags engine;
@@ -185,14 +186,41 @@ Result<int> score_batch(const Flags& flags, Scorer& scorer, const Model& model) 
   return 0;
 }
 
+// What an assistant drafts after the prompt and the model's own likeliest next token.
+Result<int> score_draft(const Flags& flags, const std::shared_ptr<const Model>& model, Backend& backend,
+                        std::span<const Token> tokens) {
+  const int64_t n = static_cast<int64_t>(tokens.size());
+  if (n == 0) return fail("logits: no tokens");
+  const DraftOptions options{.head = flags.ordered_head ? DraftHead::ordered : DraftHead::full};
+  Drafter drafter = TRY(Drafter::create(TRY(open_assistant(flags.draft)), model, backend, options));
+  const int64_t n_batch = std::min<int64_t>(n, flags.max_rows);
+  Forward forward = TRY(Forward::create(model, backend, {.max_rows = n_batch, .prefill_cut = !flags.no_cut}));
+  const auto kv = TRY(flags.engine.kv_type());
+  KvCache cache = TRY(KvCache::create(model->config, {.n_positions = n, .max_batch = n_batch, .type = kv}, backend));
+  std::vector<float> logits(static_cast<size_t>(model->config.n_vocab));
+  const std::span<const float> hidden = prefill(forward, cache, tokens);
+  forward.logits(hidden, 1, logits.data());
+  TRY(check_row(logits, n - 1));
+  const auto token = static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  drafter.step(cache, token, hidden, logits.data());
+  TRY(check_row(logits, n));
+  const Json rows = Json::array({Json{{"pos", n}, {"after", token}, {"top", top_tokens(logits, flags.top)}}});
+  if (flags.json)
+    print_line(Json{{"rows", rows}}.dump());
+  else
+    print_rows(rows, model->tokenizer);
+  return 0;
+}
+
 Result<int> logits(const Flags& flags) {
-  TRY(check_outputs({flags.out}, {flags.file}));
+  TRY(check_outputs({flags.out}, {flags.file, flags.draft}));
   const auto model = TRY(open_model(flags.file));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
   Scorer scorer = TRY(Scorer::create(model, *backend, TRY(flags.engine.kv_type()), flags));
   if (!flags.batch.empty()) return score_batch(flags, scorer, *model);
   const auto tokens = flags.tokens ? TRY(parse_token_list(*flags.tokens, model->config.n_vocab))
                                    : model->tokenizer.encode(flags.prompt, {.parse_special = flags.special});
+  if (!flags.draft.empty()) return score_draft(flags, model, *backend, tokens);
   return score_one(flags, scorer, *model, tokens);
 }
 
@@ -211,11 +239,15 @@ Run add_logits(CLI::App& app) {
   app.add_option("--top", flags->top, "tokens per position (default 10)")->check(CLI::Range(1, 1 << 20));
   app.add_flag("--json", flags->json, "JSON");
   app.add_option("--out", flags->out, "write the logits as F.npy, f32 [rows, vocabulary]");
+  auto* draft = app.add_option("--draft", flags->draft,
+                               "an assistant's GGUF file: what it drafts after the prompt and the model's likeliest token");
+  app.add_flag("--ordered-head", flags->ordered_head, "with the assistant's head of centroids")->needs(draft);
   app.add_flag("--no-prefill-cut", flags->no_cut, "compute rows that no wanted logit needs");
   app.add_option("--max-rows", flags->max_rows, "rows per pass (default 512)")->check(CLI::Range(1, 65536));
   flags->engine.add_to(app);
   return [flags, &app]() -> Result<int> {
-    if (!flags->batch.empty()) TRY(refuse(app, {"--out"}, "is for one text, not for --batch"));
+    if (!flags->batch.empty()) TRY(refuse(app, {"--out", "--draft"}, "is for one text, not for --batch"));
+    if (!flags->draft.empty()) TRY(refuse(app, {"--all", "--out"}, "is not for drafts"));
     return logits(*flags);
   };
 }

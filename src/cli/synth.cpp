@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "cli/command.h"
 #include "cli/common.h"
 #include "cli/outputs.h"
@@ -17,6 +19,7 @@ namespace {
 struct Flags {
   std::string out, type = "Q4_0", embedding_type;
   SynthShape shape;
+  bool ordered_head = false;
   int64_t window = 0;
   uint64_t seed = 1;
 };
@@ -30,18 +33,38 @@ Result<TensorType> parse_type(std::string_view name, std::string_view flag) {
   return fail("{}: '{}' is not a type that carat computes with; expected one of {}", flag, name, known);
 }
 
+void set_window(Config& config, int64_t window) {
+  for (LayerConfig& layer : config.layers)
+    if (layer.sliding && window > 0) layer.window = window;
+}
+
+// "e2b-assistant" -> "e2b"
+std::optional<std::string> target_of(std::string_view like) {
+  constexpr std::string_view ending = "-assistant";
+  if (!like.ends_with(ending)) return std::nullopt;
+  return std::string(like.substr(0, like.size() - ending.size()));
+}
+
 Result<int> run_synth(const Flags& flags) {
   TRY(check_outputs({flags.out}, {}));
-  Config config = TRY(synth_config(flags.shape));
-  if (flags.window > 0)
-    for (LayerConfig& layer : config.layers)
-      if (layer.sliding) layer.window = flags.window;
+  SynthShape shape = flags.shape;
+  const std::optional<std::string> target = target_of(shape.like);
+  if (target) shape.like = *target;
+  if (flags.ordered_head && !target) return fail("--ordered-head: only assistants have one, e.g. --like e2b-assistant");
   SynthWeights weights;
   weights.matrix_type = TRY(parse_type(flags.type, "--type"));
   weights.embedding_type =
       flags.embedding_type.empty() ? weights.matrix_type : TRY(parse_type(flags.embedding_type, "--embedding-type"));
   weights.seed = flags.seed;
   ProgressBar bar;
+  if (target) {
+    AssistantConfig config = TRY(synth_assistant_config(shape, flags.ordered_head));
+    set_window(config.network, flags.window);
+    TRY(synthesize(config, weights, flags.out, assistant_dialects().front(), bar.callback()));
+    return 0;
+  }
+  Config config = TRY(synth_config(shape));
+  set_window(config, flags.window);
   TRY(synthesize(config, weights, flags.out, bar.callback()));
   return 0;
 }
@@ -51,7 +74,8 @@ Result<int> run_synth(const Flags& flags) {
 Run add_synth(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   app.add_option("out", flags->out, "file to write")->required();
-  app.add_option("--like", flags->shape.like, fmt::format("{} (default e2b)", fmt::join(published_sizes(), ", ")));
+  app.add_option("--like", flags->shape.like, fmt::format("{} (default e2b), or the drafter of one: e2b-assistant", fmt::join(published_sizes(), ", ")));
+  app.add_flag("--ordered-head", flags->ordered_head, "an assistant's head of centroids, as E2B and E4B have it");
   app.add_option("--type", flags->type, "type of the matrices (default Q4_0)");
   app.add_option("--embedding-type", flags->embedding_type, "type of the embedding tables (default: as --type)");
   app.add_option("--layers", flags->shape.n_layers, "layers (default: as published)")->check(CLI::Range(1, 512));

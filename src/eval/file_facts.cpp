@@ -57,6 +57,13 @@ std::string fingerprint(std::span<const std::byte> bytes) {
   return fmt::format("{:016x}", state);
 }
 
+std::string fingerprint(const gguf::File& file) {
+  std::string all;
+  for (const gguf::Part& part : file.parts)
+    if (part.mapping) all += fingerprint(part.mapping->bytes());
+  return file.parts.size() > 1 ? fingerprint(std::as_bytes(std::span(all))) : all;
+}
+
 uint64_t memory_bytes(const Model& model, int64_t n_ctx, TensorType kv) {
   constexpr int64_t kRows = 512;
   const Config& config = model.config;
@@ -81,7 +88,7 @@ ReportRow describe_file(const CompareFile& file) {
   row.bytes = model.weight_bytes();
   row.context_length = model.config.context_length;
   row.bits_per_weight = model.bits_per_weight();
-  if (model.file.mapping) row.fingerprint = fingerprint(model.file.mapping->bytes());
+  row.fingerprint = fingerprint(model.file);
   return row;
 }
 

@@ -16,6 +16,8 @@ TensorType main_type(std::span<const Tensor> tensors);
 
 // 16 hexadecimal digits that change with any bit of the content. For telling files apart, not for security.
 std::string fingerprint(std::span<const std::byte> bytes);
+// Of all parts of a file; empty for one that is not mapped.
+std::string fingerprint(const gguf::File& file);
 
 // Bytes that running the file takes: weights, one sequence's KV cache of n_ctx positions, activations of one
 // batch.

@@ -22,7 +22,7 @@ double seconds_since(Clock::time_point start) {
 Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, int n_threads) {
   constexpr int kMaxRepetitions = 100;
   constexpr double kEnoughSeconds = 0.4, kSlowSeconds = 2;
-  model->file.mapping->release_pages();
+  model->file.release_pages();
   release_freed_memory();
   const uint64_t resident_before = resident_bytes();
   const auto backend = TRY(make_cpu_backend({.n_threads = n_threads, .precision = Precision::fast}));

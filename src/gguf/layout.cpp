@@ -42,13 +42,6 @@ Result<void> check_tensor_name(std::string_view name) {
   return {};
 }
 
-Result<void> check_whole(const Metadata& metadata) {
-  const int64_t n_parts = TRY(metadata.integer_or("split.count", 0, UINT16_MAX, 1));
-  if (n_parts > 1)
-    return fail("one of {} parts of a split model, expected a whole one: merge the parts first", n_parts);
-  return {};
-}
-
 std::string printable(std::string_view text) {
   constexpr size_t n_shown_max = 80;
   std::string line;

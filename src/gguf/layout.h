@@ -36,9 +36,6 @@ Result<uint64_t> tensor_bytes(TensorType type, const Shape& shape);
 Result<void> check_key(std::string_view key);
 Result<void> check_tensor_name(std::string_view name);
 
-// A file stands alone: part 1 of 3 can neither be read nor written. The error says only what is wrong.
-Result<void> check_whole(const Metadata& metadata);
-
 // Text from a file as one printable line for messages and terminals: everything but printable ASCII (so also DEL
 // and the control characters above 0x7f) as \xNN, and only the first 80 bytes.
 std::string printable(std::string_view text);

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "gguf/layout.h"
+#include "gguf/split.h"
 
 namespace carat::gguf {
 namespace {
@@ -31,6 +32,7 @@ class Parser {
     file_.index.reserve(n_tensors_);
     for (uint64_t i = 0; i < n_tensors_; ++i) TRY(read_tensor_info());
     TRY(place_tensors());
+    file_.parts = {{file_.path, file_.n_bytes, 0, file_.tensors.size(), nullptr}};
     return std::move(file_);
   }
 
@@ -251,8 +253,6 @@ Result<void> Parser::check_settings() {
                     fail("{} is not a power of two in {}..{}", *alignment, kMinAlignment, kMaxAlignment));
     alignment_ = *alignment;
   }
-  if (const auto whole = check_whole(file_.metadata); !whole)
-    return fail("{}: {}", name(), whole.error().message);
   return {};
 }
 
@@ -319,6 +319,45 @@ Result<void> Parser::place_tensors() {
   return {};
 }
 
+Result<std::optional<SplitKeys>> split_keys(const File& part) {
+  auto keys = read_split_keys(part.metadata);
+  if (!keys) return fail("{}: {}", part.path, keys.error().message);
+  return keys;
+}
+
+Result<File> expect_whole(File file) {
+  if (const std::optional<SplitKeys> keys = TRY(split_keys(file)))
+    return fail("{}: part {} of {} of a split model, expected a whole file", file.path, keys->no + 1,
+                keys->count);
+  return file;
+}
+
+Result<File> open_part(std::shared_ptr<const MappedFile> mapping) {
+  File file = TRY(parse_part(mapping->bytes(), mapping->path()));
+  file.metadata.keep_alive(mapping);
+  file.parts[0].mapping = std::move(mapping);
+  return file;
+}
+
+// All parts, given one of them.
+Result<File> open_siblings(File opened, const SplitKeys& keys) {
+  const std::optional<std::string> prefix = split_prefix(opened.path, keys.no, keys.count);
+  if (!prefix)
+    return fail("{}: part {} of {} of a split model, expected a name like '{}', beside the other parts",
+                opened.path, keys.no + 1, keys.count, split_path("model", keys.no, keys.count));
+  std::vector<File> parts;
+  for (int no = 0; no < keys.count; ++no) {
+    if (no == keys.no) {
+      parts.push_back(std::move(opened));
+      continue;
+    }
+    auto mapping = MappedFile::open(split_path(*prefix, no, keys.count));
+    if (!mapping) return fail("{} (part {} of {})", mapping.error().message, no + 1, keys.count);
+    parts.push_back(TRY(open_part(mapping.take())));
+  }
+  return join(std::move(parts));
+}
+
 }  // namespace
 
 const Tensor* File::find(std::string_view name) const {
@@ -326,20 +365,28 @@ const Tensor* File::find(std::string_view name) const {
   return found == index.end() ? nullptr : &tensors[found->second];
 }
 
-Result<File> parse(std::span<const std::byte> bytes, std::string_view name) {
+void File::release_pages() const {
+  for (const Part& part : parts)
+    if (part.mapping) part.mapping->release_pages();
+}
+
+Result<File> parse_part(std::span<const std::byte> bytes, std::string_view name) {
   return Parser(bytes, name).parse();
 }
 
+Result<File> parse(std::span<const std::byte> bytes, std::string_view name) {
+  return expect_whole(TRY(parse_part(bytes, name)));
+}
+
 Result<File> open(const std::string& path) {
-  auto mapping = TRY(MappedFile::open(path));
-  return open(std::move(mapping));
+  File part = TRY(open_part(TRY(MappedFile::open(path))));
+  const std::optional<SplitKeys> keys = TRY(split_keys(part));
+  if (!keys) return part;
+  return open_siblings(std::move(part), *keys);
 }
 
 Result<File> open(std::shared_ptr<const MappedFile> mapping) {
-  File file = TRY(parse(mapping->bytes(), mapping->path()));
-  file.metadata.keep_alive(mapping);
-  file.mapping = std::move(mapping);
-  return file;
+  return expect_whole(TRY(open_part(std::move(mapping))));
 }
 
 }  // namespace carat::gguf

@@ -34,7 +34,8 @@ TensorToWrite owned(std::string name, TensorType type, const Shape& shape, std::
 TensorToWrite owned_f32(std::string name, const Shape& shape, std::span<const float> values);
 
 // Writes `path` (see OutputFile). Checks names, duplicates, shapes against block lengths, and byte counts; refuses
-// what the reader would refuse. `progress` counts tensor bytes and hears printable names. Stops with an error when interrupted().
+// what the reader would refuse. Writes one whole file: keys that say which part of a split model it was are left out.
+// `progress` counts tensor bytes and hears printable names. Stops with an error when interrupted().
 Result<void> write(const std::string& path, const Metadata& metadata, const std::vector<TensorToWrite>& tensors,
                    const Progress& progress = nullptr);
 // The same into an open file, which the caller commits or maps.

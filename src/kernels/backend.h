@@ -1,6 +1,6 @@
 // Backend: the only virtual interface. About eighteen coarse operations, enough to write the Gemma 4 network once
 // (model/forward.cpp) and run it anywhere. Activations are row-major f32 [n_rows, dim] in the backend's memory;
-// weights are Tensors in any type that has a codec.
+// weights are Tensors in any type that has a codec, and in every operation count with their scale.
 //
 // The contract that everything else leans on: a row's result depends on that row (and, for attention, on its own
 // keys) alone - not on the other rows of the call, the number of threads, or how a prompt was cut into calls.

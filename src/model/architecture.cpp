@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "model/dialect.h"
+
 namespace carat {
 namespace {
 
@@ -172,12 +174,14 @@ std::vector<TensorSlot> tensor_slots(const Config& config) {
   return list.take();
 }
 
-void describe(const Config& config, gguf::Metadata& metadata) {
+void describe(const Config& config, gguf::Metadata& metadata) { describe(config, kGemma4, metadata); }
+
+void describe(const Config& config, std::string_view architecture, gguf::Metadata& metadata) {
   CHECK(!config.layers.empty());
   const LayerConfig& sliding = example_of(config, true);
   const LayerConfig& full = example_of(config, false);
   const auto set = [&](std::string_view key, gguf::Value value) {
-    metadata.set(fmt::format("gemma4.{}", key), std::move(value));
+    metadata.set(fmt::format("{}.{}", architecture, key), std::move(value));
   };
   std::vector<bool> pattern;
   int64_t n_shared = 0;
@@ -186,7 +190,7 @@ void describe(const Config& config, gguf::Metadata& metadata) {
     if (!config.owns_kv(i)) ++n_shared;
   }
 
-  metadata.set("general.architecture", std::string("gemma4"));
+  metadata.set("general.architecture", std::string(architecture));
   if (!config.name.empty()) metadata.set("general.name", config.name);
   set("context_length", u32(config.context_length));
   set("embedding_length", u32(config.dim));

@@ -23,6 +23,7 @@ enum class TensorRole {
   norm,           // F32 gains
   router,         // F32 matrix
   scale,          // F32 factors: layer_output_scale, router and expert scales, rope_freqs
+  table,          // integers
 };
 
 struct TensorSlot {
@@ -38,6 +39,8 @@ std::vector<TensorSlot> tensor_slots(const Config& config);
 
 // Sets general.architecture and every gemma4.* key; read_config(describe(c)) gives c back.
 void describe(const Config& config, gguf::Metadata& metadata);
+// The same for another architecture of the family, whose keys begin with its name.
+void describe(const Config& config, std::string_view architecture, gguf::Metadata& metadata);
 
 // "e2b", "e4b", "12b", "26b-a4b", "31b": the published shapes (reference sheet 1.1).
 Result<Config> published_config(std::string_view size);

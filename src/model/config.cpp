@@ -8,6 +8,7 @@
 
 #include "gguf/layout.h"
 #include "model/architecture.h"
+#include "model/dialect.h"
 
 namespace carat {
 namespace {
@@ -26,13 +27,14 @@ constexpr double kMinEpsilon = 1e-12;
 
 class ConfigReader {
  public:
-  explicit ConfigReader(const gguf::File& file) : metadata_(file.metadata), file_(file) {}
+  // Keys begin with `architecture`.
+  ConfigReader(const gguf::File& file, std::string_view architecture)
+      : metadata_(file.metadata), file_(file), architecture_(architecture) {}
 
-  Result<Config> read() {
-    const std::string_view architecture = TRY(metadata_.text("general.architecture"));
-    if (architecture != "gemma4")
-      return fail("key 'general.architecture': '{}', expected 'gemma4'", gguf::printable(architecture));
+  Result<Config> read_model() {
     TRY(read_sizes());
+    config_.per_layer_dim = TRY(metadata_.integer_or(key("embedding_length_per_layer_input"), 0, kMaxDim, 0));
+    config_.logit_soft_cap = static_cast<float>(TRY(number_or("final_logit_softcapping", 0, 1e9, 30)));
     TRY(read_experts());
     TRY(read_layers());
     TRY(read_kv_sources());
@@ -40,8 +42,16 @@ class ConfigReader {
     return std::move(config_);
   }
 
+  Result<Config> read_assistant() {
+    TRY(read_sizes());
+    config_.logit_soft_cap = 0;
+    TRY(read_layers());
+    for (LayerConfig& layer : config_.layers) layer.kv_source = -1;
+    return std::move(config_);
+  }
+
  private:
-  static std::string key(std::string_view name) { return fmt::format("gemma4.{}", name); }
+  std::string key(std::string_view name) const { return fmt::format("{}.{}", architecture_, name); }
 
   Result<int64_t> integer(std::string_view name, int64_t min, int64_t max) const {
     return metadata_.integer(key(name), min, max);
@@ -71,15 +81,13 @@ class ConfigReader {
   }
 
   Result<void> read_sizes() {
-    config_.name = gguf::printable(
-        metadata_.contains("general.name") ? TRY(metadata_.text("general.name")) : file_name());
+    config_.name = gguf::printable(metadata_.contains("general.name") ? TRY(metadata_.text("general.name"))
+                                                                      : file_name());
     n_layers_ = static_cast<size_t>(TRY(integer("block_count", 1, kMaxLayers)));
     config_.dim = TRY(integer("embedding_length", 1, kMaxDim));
     config_.context_length = TRY(integer("context_length", 1, kMaxPositions));
-    config_.per_layer_dim = TRY(metadata_.integer_or(key("embedding_length_per_layer_input"), 0, kMaxDim, 0));
-    config_.norm_eps =
-        static_cast<float>(TRY(number_or("attention.layer_norm_rms_epsilon", kMinEpsilon, 1, config_.norm_eps)));
-    config_.logit_soft_cap = static_cast<float>(TRY(number_or("final_logit_softcapping", 0, 1e9, 30)));
+    config_.norm_eps = static_cast<float>(
+        TRY(number_or("attention.layer_norm_rms_epsilon", kMinEpsilon, 1, config_.norm_eps)));
     const Tensor* embedding = file_.find("token_embd.weight");
     if (embedding == nullptr) return fail("tensor 'token_embd.weight' is missing");
     config_.n_vocab = embedding->n_rows();
@@ -180,20 +188,21 @@ class ConfigReader {
 
   static std::string value_name(int layer) { return fmt::format("blk.{}.attn_v.weight", layer); }
 
-  // No key says that a model's full layers take their values from their keys: all of them then lack the tensor. Where
-  // only some do, the file has lost it.
+  // No key says that a model's full layers take their values from their keys: all of them then lack the
+  // tensor. Where only some do, the file has lost it.
   Result<void> check_values_agree(int n_owning) const {
     std::optional<int> with, without;
     for (int i = 0; i < n_owning; ++i)
       if (!config_.layers[static_cast<size_t>(i)].sliding)
         (config_.layers[static_cast<size_t>(i)].k_is_v ? without : with) = i;
     if (with && without)
-      return fail("tensor '{}' is missing, although layer {}, a full layer too, has its own", value_name(*without), *with);
+      return fail("tensor '{}' is missing, although layer {}, a full layer too, has its own",
+                  value_name(*without), *with);
     return {};
   }
 
-  // Each id once, in the file's order. Those beyond the vocabulary cannot be produced anyway; published files have
-  // carried them.
+  // Each id once, in the file's order. Those beyond the vocabulary cannot be produced anyway; published files
+  // have carried them.
   Result<void> read_suppressed_tokens() {
     constexpr std::string_view name = "tokenizer.ggml.suppress_tokens";
     if (!metadata_.contains(name)) return {};
@@ -213,6 +222,7 @@ class ConfigReader {
 
   const gguf::Metadata& metadata_;
   const gguf::File& file_;
+  std::string_view architecture_;
   Config config_;
   size_t n_layers_ = 0;
 };
@@ -227,7 +237,14 @@ int Config::last_kv_layer() const {
 }
 
 Result<Config> read_config(const gguf::File& file) {
-  Result<Config> config = ConfigReader(file).read();
+  TRY(expect_text_model(file));
+  Result<Config> config = ConfigReader(file, kGemma4).read_model();
+  if (!config) return fail("{}: {}", file.path, config.error().message);
+  return config;
+}
+
+Result<Config> read_assistant_layers(const gguf::File& file, std::string_view architecture) {
+  Result<Config> config = ConfigReader(file, architecture).read_assistant();
   if (!config) return fail("{}: {}", file.path, config.error().message);
   return config;
 }

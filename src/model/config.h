@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -16,8 +17,10 @@ struct LayerConfig {
   int64_t head_dim = 0;
   int64_t n_heads = 0;
   int64_t n_kv_heads = 0;
-  int64_t n_ff = 0;     // dense FFN width
-  int kv_source = 0;    // layer whose cache this layer reads; its own index if it owns K and V
+  int64_t n_ff = 0;  // dense FFN width
+  // Layer whose cache this layer reads; its own index if it owns K and V; -1 in an assistant, which reads the
+  // target's.
+  int kv_source = 0;
   bool k_is_v = false;  // V is the raw K projection (no V weight)
   double rope_theta = 10000;
   int64_t window = 0;  // keys seen by a sliding layer, itself included; 0 for a full layer
@@ -51,5 +54,9 @@ struct Config {
 // Reads and checks every key of an architecture "gemma4" file. Which layers have a V weight is read off the
 // tensors.
 Result<Config> read_config(const gguf::File& file);
+
+// The same for the layers of an MTP assistant (assistant.h) whose keys begin with `architecture`: no layer
+// owns keys, and logits have no soft cap.
+Result<Config> read_assistant_layers(const gguf::File& file, std::string_view architecture);
 
 }  // namespace carat

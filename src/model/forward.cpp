@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "model/memory_budget.h"
+#include "model/rope.h"
 
 namespace carat {
 namespace {
@@ -25,24 +26,6 @@ class Rows2d {
 };
 
 float root(int64_t n) { return std::sqrt(static_cast<float>(n)); }
-
-// A frequency this low turns no pair by as much as one bit at any position: leave the pair alone.
-constexpr double kNoTurn = 1e-18;
-
-// inverse_frequency[i] = theta^(-2i/d), on full layers divided by the file's divisors. Where a file has none,
-// only the first quarter of a full layer's pairs turns.
-std::vector<float> inverse_frequencies(const LayerConfig& layer, const Tensor& divisors) {
-  const int64_t n_pairs = layer.head_dim / 2;
-  std::vector<float> frequencies;
-  for (int64_t i = 0; i < n_pairs; ++i) {
-    double frequency =
-        std::pow(layer.rope_theta, -2.0 * static_cast<double>(i) / static_cast<double>(layer.head_dim));
-    if (!layer.sliding && divisors) frequency /= static_cast<double>(divisors.f32()[i]);
-    if (!layer.sliding && !divisors && i >= n_pairs / 4) frequency = 0;
-    frequencies.push_back(frequency < kNoTurn ? 0.0f : static_cast<float>(frequency));
-  }
-  return frequencies;
-}
 
 // The widest of each kind over a model's layers, in values.
 struct Widths {

@@ -28,8 +28,8 @@ constexpr size_t kPieceBytes = size_t{1} << 20;
 // Gains of what a branch adds to the residual stream: small, or rounding would grow from layer to layer.
 constexpr float kBranchGain = 0.4f;
 constexpr float kHeadGain = 4;
-// Wide enough that the last of the chosen experts weighs little: otherwise each near-tie between it and the next one
-// turns rounding noise into another result, and nothing could be compared.
+// Wide enough that the last of the chosen experts weighs little: otherwise each near-tie between it and the
+// next one turns rounding noise into another result, and nothing could be compared.
 constexpr float kRouterSpread = 4;
 
 uint64_t seed_of(uint64_t seed, std::string_view name) {
@@ -184,6 +184,17 @@ gguf::TensorToWrite random_vector(const TensorSlot& slot, uint64_t seed) {
   return gguf::owned_f32(slot.name, slot.shape, values);
 }
 
+// Every number once, in random order.
+gguf::TensorToWrite random_order(const TensorSlot& slot, uint64_t seed) {
+  Random random(seed);
+  std::vector<int32_t> order(static_cast<size_t>(slot.shape[0]));
+  std::iota(order.begin(), order.end(), 0);
+  for (int64_t i = slot.shape[0] - 1; i > 0; --i)
+    std::swap(order[static_cast<size_t>(i)], order[static_cast<size_t>(random.below(i + 1))]);
+  const auto bytes = std::as_bytes(std::span(order));
+  return gguf::owned(slot.name, TensorType::I32, slot.shape, {bytes.begin(), bytes.end()});
+}
+
 gguf::TensorToWrite random_slot(const TensorSlot& slot, const Config& config, const SynthWeights& weights,
                                 const std::shared_ptr<Pools>& pools) {
   const uint64_t seed = seed_of(weights.seed, slot.name);
@@ -192,6 +203,8 @@ gguf::TensorToWrite random_slot(const TensorSlot& slot, const Config& config, co
     case TensorRole::norm:
     case TensorRole::scale:
       return random_vector(slot, seed);
+    case TensorRole::table:
+      return random_order(slot, seed);
     case TensorRole::router:
       type = TensorType::F32;
       break;
@@ -268,22 +281,55 @@ Result<Config> synth_config(const SynthShape& shape) {
   return config;
 }
 
-Result<void> synthesize(const Config& config, const SynthWeights& weights, const std::string& path,
-                        const Progress& progress) {
+Result<AssistantConfig> synth_assistant_config(const SynthShape& shape, bool ordered_head) {
+  const AssistantConfig published = TRY(published_assistant(shape.like));
+  const Config target = TRY(synth_config(shape));
+  const LayerConfig& layer = published.network.layers[0];
+  AssistantConfig config = assistant_for(target, scaled(published.network.dim, shape.width_divisor),
+                                         scaled(layer.n_ff, shape.width_divisor), layer.n_heads);
+  if (!ordered_head || published.n_centroids == 0) return config;
+  const int64_t n_each = published.network.n_vocab / published.n_centroids;
+  if (target.n_vocab % n_each != 0)
+    return fail("vocabulary of {} tokens, expected a multiple of {}", target.n_vocab, n_each);
+  config.n_centroids = target.n_vocab / n_each;
+  config.n_centroids_used = std::min(config.n_centroids, published.n_centroids_used);
+  return config;
+}
+
+namespace {
+
+// Random weights for the slots; `metadata` holds their keys and gets the tokenizer's.
+Result<void> write_random(std::span<const TensorSlot> slots, const Config& config,
+                          const SynthWeights& weights, gguf::Metadata metadata, const std::string& path,
+                          const Progress& progress) {
   for (const TensorType type : {weights.matrix_type, weights.embedding_type})
     if (find_codec(type) == nullptr)
       return fail("type {}: expected one that Carat computes with", type_name(type));
   if (config.n_vocab < kMinSampleTokens)
     return fail("vocabulary of {} tokens, expected at least {}", config.n_vocab, kMinSampleTokens);
-  gguf::Metadata metadata;
-  describe(config, metadata);
   describe(sample_vocabulary(config.n_vocab), metadata);
   metadata.set("general.quantization_version", uint32_t{2});
   const auto pools = std::make_shared<Pools>(weights.seed);
   std::vector<gguf::TensorToWrite> tensors;
-  for (const TensorSlot& slot : tensor_slots(config))
-    tensors.push_back(random_slot(slot, config, weights, pools));
+  for (const TensorSlot& slot : slots) tensors.push_back(random_slot(slot, config, weights, pools));
   return gguf::write(path, metadata, tensors, progress);
+}
+
+}  // namespace
+
+Result<void> synthesize(const Config& config, const SynthWeights& weights, const std::string& path,
+                        const Progress& progress) {
+  gguf::Metadata metadata;
+  describe(config, metadata);
+  return write_random(tensor_slots(config), config, weights, std::move(metadata), path, progress);
+}
+
+Result<void> synthesize(const AssistantConfig& config, const SynthWeights& weights, const std::string& path,
+                        const AssistantDialect& dialect, const Progress& progress) {
+  gguf::Metadata metadata;
+  describe(config, dialect, metadata);
+  return write_random(tensor_slots(config, dialect), config.network, weights, std::move(metadata), path,
+                      progress);
 }
 
 }  // namespace carat

@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "base/result.h"
+#include "model/assistant.h"
 #include "model/config.h"
 #include "tensor/type.h"
 
@@ -43,5 +44,15 @@ inline Result<void> synthesize(const SynthShape& shape, const SynthWeights& weig
                                const Progress& progress = nullptr) {
   return synthesize(TRY(synth_config(shape)), weights, path, progress);
 }
+
+// The assistant of that size, scaled like its target: the two fit if they are made with the same shape. An
+// ordered head only if asked for, and where the published size has one: not every reader of such files knows
+// its tensors.
+Result<AssistantConfig> synth_assistant_config(const SynthShape& shape, bool ordered_head = false);
+
+// Writes an assistant in a dialect (assistant_dialects()), by default llama.cpp's.
+Result<void> synthesize(const AssistantConfig& config, const SynthWeights& weights, const std::string& path,
+                        const AssistantDialect& dialect = assistant_dialects().front(),
+                        const Progress& progress = nullptr);
 
 }  // namespace carat

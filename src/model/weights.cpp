@@ -3,13 +3,14 @@
 #include "model/weights.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <string_view>
-#include <unordered_map>
+#include <deque>
+#include <optional>
+#include <unordered_set>
 
-#include "model/architecture.h"
+#include "gguf/layout.h"
 #include "quant/codec.h"
+#include "quant/recipe.h"
 
 namespace carat {
 namespace {
@@ -64,18 +65,44 @@ constexpr ModelField kModelFields[] = {
 // Published files have 1 and, for pairs that do not turn, 1e30. Far below 1 an angle has no digits left.
 constexpr float kMinRopeDivisor = 1e-3f;
 
-bool must_be_f32(TensorRole role) { return role == TensorRole::norm || role == TensorRole::scale; }
+bool is_vector(TensorRole role) { return role == TensorRole::norm || role == TensorRole::scale; }
+
+bool is_float(TensorType type) {
+  return type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
+}
+
+constexpr std::string_view kBlock = "blk.", kWeight = ".weight", kScale = ".scale",
+                           kInputScale = ".input_scale";
+
+// "blk.0.attn_q" of "blk.0.attn_q.weight"; nullopt where the name has another ending.
+std::optional<std::string_view> stem_of(std::string_view name, std::string_view ending) {
+  if (!name.ends_with(ending)) return std::nullopt;
+  return name.substr(0, name.size() - ending.size());
+}
+
+// Their ".scale"s belong to the network, in files of every type.
+bool has_own_scale(std::string_view stem) {
+  return stem.ends_with("ffn_gate_inp") || stem.ends_with("ffn_down_exps");
+}
 
 class Finder {
  public:
   Finder(const gguf::File& file, const Config& config) : file_(file), config_(config) {}
 
-  Result<Weights> find() {
+  Result<Weights> find(std::span<const ExtraTensor> extras) {
     weights_.layers.resize(config_.layers.size());
     for (const TensorSlot& slot : tensor_slots(config_)) TRY(fill(slot));
+    for (const ExtraTensor& extra : extras) {
+      if (extra.place != nullptr)
+        TRY(fill(extra.slot, *extra.place));
+      else
+        used_.insert(extra.slot.name);
+    }
     TRY(find_output());
     TRY(check_output_scales());
     TRY(check_rope_divisors());
+    TRY(refuse_unknown());
+    weights_.converted = converted_;
     return std::move(weights_);
   }
 
@@ -85,10 +112,13 @@ class Finder {
       return find_separate_experts(slot);
     Tensor* place = place_of(slot);
     CHECK(place != nullptr);
+    return fill(slot, *place);
+  }
+
+  Result<void> fill(const TensorSlot& slot, Tensor& place) {
     const Tensor* tensor = file_.find(slot.name);
     if (tensor == nullptr) return slot.required ? missing(slot.name, slot.shape) : Result<void>();
-    TRY(check(*tensor, slot.shape, slot.role));
-    *place = *tensor;
+    place = TRY(take(*tensor, slot.shape, slot.role));
     return {};
   }
 
@@ -116,10 +146,8 @@ class Finder {
     if (gate == nullptr && up == nullptr) return missing(fused.name, fused.shape);
     if (gate == nullptr) return missing(gate_name, shape);
     if (up == nullptr) return missing(up_name, shape);
-    TRY(check(*gate, shape, fused.role));
-    TRY(check(*up, shape, fused.role));
-    layer.expert_gate = *gate;
-    layer.expert_up = *up;
+    layer.expert_gate = TRY(take(*gate, shape, fused.role));
+    layer.expert_up = TRY(take(*up, shape, fused.role));
     return {};
   }
 
@@ -127,8 +155,7 @@ class Finder {
     weights_.output = weights_.token_embedding;
     const Tensor* output = file_.find("output.weight");
     if (output == nullptr) return {};
-    TRY(check(*output, weights_.token_embedding.shape, TensorRole::token_embedding));
-    weights_.output = *output;
+    weights_.output = TRY(take(*output, weights_.token_embedding.shape, TensorRole::token_embedding));
     return {};
   }
 
@@ -142,33 +169,77 @@ class Finder {
     return {};
   }
 
-  Result<void> check(const Tensor& tensor, const Shape& shape, TensorRole role) const {
+  // The tensor as the network wants it: of the right shape, vectors in F32, matrices with their scale.
+  Result<Tensor> take(const Tensor& tensor, const Shape& shape, TensorRole role) {
+    used_.insert(tensor.name);
     if (tensor.shape != shape)
       return fail("{}: tensor '{}': shape {}, expected {}", file_.path, tensor.name, to_string(tensor.shape),
                   to_string(shape));
-    if (must_be_f32(role) && tensor.type != TensorType::F32)
-      return fail("{}: tensor '{}': type {}, expected F32", file_.path, tensor.name, type_name(tensor.type));
+    if (is_vector(role)) return as_f32(tensor);
+    if (role == TensorRole::table) return as_integers(tensor);
     if (find_codec(tensor.type) == nullptr)
       return fail("{}: tensor '{}': type {}, expected one that Carat computes with", file_.path, tensor.name,
                   type_name(tensor.type));
-    return must_be_f32(role) ? Result<void>() : check_companion(tensor);
+    Tensor taken = tensor;
+    const Tensor* scale = find_scale(file_, tensor.name);
+    if (scale != nullptr) taken.scale = TRY(factors(*scale, shape[2]));
+    return taken;
   }
 
-  // NVFP4 files may scale a whole matrix by one more tensor. Ignoring it would be silently wrong.
-  Result<void> check_companion(const Tensor& tensor) const {
-    constexpr std::string_view suffix = ".weight";
-    if (!tensor.name.ends_with(suffix)) return {};
-    const std::string_view stem = tensor.name.substr(0, tensor.name.size() - suffix.size());
-    if (stem.ends_with("ffn_gate_inp") || stem.ends_with("ffn_down_exps"))
-      return {};  // the network's own scales
-    const Tensor* scale = file_.find(fmt::format("{}.scale", stem));
-    if (scale == nullptr) return {};
-    bool neutral = scale->type == TensorType::F32;
-    for (int64_t i = 0; neutral && i < scale->n_elements(); ++i) neutral = scale->f32()[i] == 1;
-    if (neutral) return {};
-    return fail(
-        "{}: tensor '{}': a scale of the whole matrix other than 1, expected scales inside the blocks only",
-        file_.path, scale->name);
+  // Published files have norms and scales in F32; 16 bits lose nothing that was there.
+  Result<Tensor> as_f32(const Tensor& tensor) {
+    if (!is_float(tensor.type))
+      return fail("{}: tensor '{}': type {}, expected F32", file_.path, printable_name(tensor),
+                  type_name(tensor.type));
+    if (tensor.type == TensorType::F32) return tensor;
+    std::vector<float>& values = converted_->emplace_back(static_cast<size_t>(tensor.n_elements()));
+    codec_of(tensor.type).decode(tensor.data, tensor.n_elements(), values.data());
+    Tensor converted{tensor.name, TensorType::F32, tensor.shape,
+                     reinterpret_cast<const std::byte*>(values.data())};
+    return converted;
+  }
+
+  Result<Tensor> as_integers(const Tensor& tensor) const {
+    if (tensor.type == TensorType::I32 || tensor.type == TensorType::I64) return tensor;
+    return fail("{}: tensor '{}': type {}, expected I32 or I64", file_.path, printable_name(tensor),
+                type_name(tensor.type));
+  }
+
+  // The factors of a stack of n matrices.
+  Result<const float*> factors(const Tensor& tensor, int64_t n) {
+    used_.insert(tensor.name);
+    if (tensor.shape != Shape{n, 1, 1, 1})
+      return fail("{}: tensor '{}': shape {}, expected {}", file_.path, printable_name(tensor),
+                  to_string(tensor.shape), to_string({n, 1, 1, 1}));
+    const Tensor scale = TRY(as_f32(tensor));
+    for (int64_t i = 0; i < n; ++i)
+      if (!std::isfinite(scale.f32()[i]))
+        return fail("{}: tensor '{}': value {} is {}, expected a finite number", file_.path,
+                    printable_name(tensor), i, scale.f32()[i]);
+    return scale.f32();
+  }
+
+  // Whatever the file holds beyond what was used would be part of another network: a bias, a norm, a layer's
+  // keys where the file's own keys say that it has none.
+  Result<void> refuse_unknown() const {
+    for (const Tensor& tensor : file_.tensors)
+      if (!used_.contains(tensor.name) && !is_dead(tensor.name))
+        return fail("{}: tensor '{}': no part of the network that the file's keys describe", file_.path,
+                    printable_name(tensor));
+    return {};
+  }
+
+  // Tensors that files are known to hold although nobody reads them.
+  bool is_dead(std::string_view name) const {
+    if (name == "rope_freqs.weight") return true;
+    // The scale of a product's input: processors without 4-bit arithmetic do not round it.
+    if (const auto stem = stem_of(name, kInputScale))
+      return file_.find(fmt::format("{}{}", *stem, kWeight)) != nullptr;
+    const std::optional<int64_t> layer = layer_of(name);
+    if (!layer || *layer >= config_.n_layers() || config_.owns_kv(static_cast<int>(*layer))) return false;
+    const std::string_view rest = name.substr(name.find('.', kBlock.size()) + 1);
+    return rest == "attn_k.weight" || rest == "attn_v.weight" || rest == "attn_k_norm.weight" ||
+           rest == "attn_k.scale" || rest == "attn_v.scale";
   }
 
   Result<void> check_rope_divisors() const {
@@ -186,15 +257,27 @@ class Finder {
     return fail("{}: tensor '{}' is missing, expected shape {}", file_.path, name, to_string(shape));
   }
 
+  static std::string printable_name(const Tensor& tensor) { return gguf::printable(tensor.name); }
+
   const gguf::File& file_;
   const Config& config_;
   Weights weights_;
+  std::shared_ptr<std::deque<std::vector<float>>> converted_ =
+      std::make_shared<std::deque<std::vector<float>>>();
+  std::unordered_set<std::string_view> used_;  // names
 };
 
 }  // namespace
 
-Result<Weights> find_weights(const gguf::File& file, const Config& config) {
-  return Finder(file, config).find();
+Result<Weights> find_weights(const gguf::File& file, const Config& config,
+                             std::span<const ExtraTensor> extras) {
+  return Finder(file, config).find(extras);
+}
+
+const Tensor* find_scale(const gguf::File& file, std::string_view weight) {
+  const auto stem = stem_of(weight, kWeight);
+  if (!stem || has_own_scale(*stem)) return nullptr;
+  return file.find(fmt::format("{}{}", *stem, kScale));
 }
 
 }  // namespace carat

@@ -34,7 +34,8 @@
 namespace carat {
 namespace {
 
-constexpr float kF16 = 65504;  // the largest half: scale times largest sub-scale times largest code gives the rest
+constexpr float kF16 =
+    65504;  // the largest half: scale times largest sub-scale times largest code gives the rest
 
 // clang-format off
 constexpr Codec kCodecs[] = {
@@ -94,7 +95,12 @@ void decode_tensor(const Tensor& tensor, float* out, ThreadPool& pool) {
   const Codec& codec = codec_of(tensor.type);
   const int64_t n_columns = tensor.n_columns();
   pool.parallel_for(tensor.n_rows(), 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) codec.decode(tensor.row(i), n_columns, out + i * n_columns);
+    for (int64_t i = begin; i < end; ++i) {
+      codec.decode(tensor.row(i), n_columns, out + i * n_columns);
+      if (tensor.scale == nullptr) continue;
+      const float factor = tensor.scale[i / tensor.shape[1]];  // of the row's matrix
+      for (int64_t j = 0; j < n_columns; ++j) out[i * n_columns + j] *= factor;
+    }
   });
 }
 

@@ -37,8 +37,8 @@ const Codec* find_codec(TensorType type);  // nullptr: Carat cannot compute with
 bool can_encode(TensorType type);          // false also where Carat cannot compute with the type
 const Codec& codec_of(TensorType type);    // CHECKs
 
-// Whole tensors, row by row over the pool; encoding CHECKs can_encode(type). `out` holds n_elements floats /
-// row_bytes * n_rows bytes.
+// Whole tensors, row by row over the pool; decoding multiplies by the tensor's scale, encoding CHECKs
+// can_encode(type). `out` holds n_elements floats / row_bytes * n_rows bytes.
 void decode_tensor(const Tensor& tensor, float* out, ThreadPool& pool);
 void encode_tensor(TensorType type, const float* values, int64_t n_columns, int64_t n_rows, const float* importance,
                    std::byte* out, ThreadPool& pool);

@@ -13,8 +13,8 @@
 
 namespace carat {
 
-// Dimensions fastest first, as in GGUF: shape[0] is the row length. A weight matrix of shape [in, out] computes
-// y[o] = sum_i w[i, o] x[i]. Unused dimensions are 1.
+// Dimensions fastest first, as in GGUF: shape[0] is the row length. A weight matrix of shape [in, out]
+// computes y[o] = sum_i w[i, o] x[i]. Unused dimensions are 1.
 using Shape = std::array<int64_t, 4>;
 
 struct Tensor {
@@ -22,6 +22,10 @@ struct Tensor {
   TensorType type = TensorType::F32;
   Shape shape{1, 1, 1, 1};
   const std::byte* data = nullptr;  // nullptr: the tensor is absent
+  // The elements are what the bytes decode to, times this: one factor, or one for each matrix of a stack.
+  // nullptr: 1. Files keep such factors as tensors of their own, so a file's tensors have none; a model's
+  // weights may.
+  const float* scale = nullptr;
 
   explicit operator bool() const { return data != nullptr; }
 
@@ -33,7 +37,10 @@ struct Tensor {
   const std::byte* row(int64_t i) const { return data + static_cast<uint64_t>(i) * row_bytes(); }
   std::span<const std::byte> bytes() const { return {data, n_bytes()}; }
 
-  // The elements of an F32 tensor.
+  // What the elements of matrix 0 are multiplied by.
+  float factor() const { return scale == nullptr ? 1.0f : *scale; }
+
+  // The elements of an F32 tensor without a scale.
   const float* f32() const {
     CHECK(type == TensorType::F32);
     return reinterpret_cast<const float*>(data);
@@ -42,7 +49,11 @@ struct Tensor {
   // Matrix i of a stack [in, out, n], e.g. one expert.
   Tensor slice(int64_t i) const {
     CHECK(i >= 0 && i < shape[2] * shape[3]);
-    return {name, type, {shape[0], shape[1], 1, 1}, data + static_cast<uint64_t>(i * shape[1]) * row_bytes()};
+    return {name,
+            type,
+            {shape[0], shape[1], 1, 1},
+            data + static_cast<uint64_t>(i * shape[1]) * row_bytes(),
+            scale == nullptr ? nullptr : scale + i};
   }
 };
 

@@ -9,13 +9,22 @@
 namespace carat::train {
 namespace {
 
-Result<void> decode_into(const Tensor& tensor, const Parameter& p, std::span<float> out, ThreadPool& pool) {
+// Parameters have no scales beside them: what the file has is multiplied in.
+Result<void> decode_into(const gguf::File& file, const Tensor& tensor, const Parameter& p,
+                         std::span<float> out, ThreadPool& pool) {
   if (tensor.shape != p.shape)
     return fail("tensor '{}': expected shape {}, found {}", p.name, to_string(p.shape),
                 to_string(tensor.shape));
   if (find_codec(tensor.type) == nullptr)
     return fail("tensor '{}': type {} cannot be decoded", p.name, type_name(tensor.type));
-  decode_tensor(tensor, out.data(), pool);
+  Tensor scaled = tensor;
+  std::vector<float> factors;
+  if (const Tensor* scale = find_scale(file, tensor.name)) {  // a Model: its shape and type are checked
+    factors.resize(static_cast<size_t>(scale->n_elements()));
+    decode_tensor(*scale, factors.data(), pool);
+    scaled.scale = factors.data();
+  }
+  decode_tensor(scaled, out.data(), pool);
   return {};
 }
 
@@ -31,7 +40,7 @@ Result<void> join_experts(const gguf::File& file, const Parameter& p, std::span<
     part.name = name;
     part.shape[1] /= 2;
     std::vector<float> values(out.size() / 2);
-    TRY(decode_into(*tensor, part, values, pool));
+    TRY(decode_into(file, *tensor, part, values, pool));
     for (int64_t e = 0; e < p.shape[2]; ++e)
       std::copy_n(values.data() + e * half, half, out.data() + (2 * e + (up ? 1 : 0)) * half);
   }
@@ -40,7 +49,7 @@ Result<void> join_experts(const gguf::File& file, const Parameter& p, std::span<
 
 Result<void> load_one(const gguf::File& file, const Parameter& p, std::span<float> out, ThreadPool& pool) {
   const Tensor* tensor = file.find(p.name);
-  if (tensor != nullptr) return decode_into(*tensor, p, out, pool);
+  if (tensor != nullptr) return decode_into(file, *tensor, p, out, pool);
   if (p.name.ends_with("ffn_gate_up_exps.weight")) return join_experts(file, p, out, pool);
   if (p.role != TensorRole::scale) return fail("tensor '{}' is missing", p.name);
   std::fill(out.begin(), out.end(), 1.0f);  // absent scales are 1, absent divisors leave all angles

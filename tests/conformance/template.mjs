@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Template } from "@huggingface/jinja";
 import { forTemplate, makeConversation } from "./template_conversations.mjs";
-import { readMetadataText } from "./gguf.mjs";
+import { readMetadataText } from "./metadata.mjs";
 
 const { values: options, positionals } = parseArgs({
     allowPositionals: true,

@@ -4,7 +4,7 @@
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
-import { writeMetadata } from "./gguf.mjs";
+import { writeMetadata } from "./metadata.mjs";
 
 const KIND = { normal: 1, unknown: 2, control: 3, userDefined: 4, byte: 6 };
 const CONTROL = {

@@ -81,6 +81,21 @@ struct Draft {
   }
 };
 
+// Part `no` (from 0) of `count`: one tensor `name` of four F32 values, and the split keys.
+inline Draft part(int no, int count, std::string_view name, int n_tensors) {
+  Draft draft;
+  if (no == 0) draft.keys.push_back(key_string("general.architecture", "gemma4"));
+  const auto key = [&](std::string_view name_of_key, auto value, ValueType type) {
+    draft.keys.push_back(Bytes().string(name_of_key).type(type).number(value));
+  };
+  key("split.no", static_cast<uint16_t>(no), ValueType::U16);
+  key("split.count", static_cast<uint16_t>(count), ValueType::U16);
+  key("split.tensors.count", static_cast<int32_t>(n_tensors), ValueType::I32);
+  draft.tensors = {tensor(name, {4}, 0, 0)};
+  draft.n_data_bytes = 32;
+  return draft;
+}
+
 // One key of every type and three tensors; the smallest file that takes every path of the reader.
 inline Draft everything() {
   using enum ValueType;

@@ -252,8 +252,10 @@ std::vector<Broken> broken_keys() {
                      with_key(array_head(String, 1).u64(n).raw("text")),
                      "key 'k': string 0 of 1 goes beyond"});
   }
-  cases.push_back({"split", with_key(Bytes().string("split.count").type(U16).number(uint16_t{3})),
-                   "one of 3 parts of a split model"});
+  Draft part = with_key(Bytes().string("split.count").type(U16).number(uint16_t{3}));
+  cases.push_back({"split without a number", part, "key 'split.no' is missing"});
+  part.keys.push_back(Bytes().string("split.no").type(U16).number(uint16_t{1}));
+  cases.push_back({"split", part, "part 2 of 3 of a split model, expected a whole file"});
   cases.push_back(
       {"split as text", with_key(key_string("split.count", "3")), "'split.count': expected an integer"});
   return cases;

@@ -100,6 +100,18 @@ TEST_F(Writer, AForeignAlignmentIsDropped) {
   }
 }
 
+TEST_F(Writer, WritesWholeFilesOnly) {
+  Metadata part;
+  for (const std::string_view key : {"split.no", "split.count"}) part.set(key, uint16_t{3});
+  part.set("split.tensors.count", int32_t{1});
+  part.set("split", uint32_t{1});
+  ASSERT_TRUE(write(path(), part, {owned_f32("n", {3, 1, 1, 1}, kThree)}));
+  const auto file = open(path());
+  ASSERT_TRUE(file) << file.error().message;
+  ASSERT_EQ(file->metadata.entries().size(), 1u);
+  EXPECT_EQ(file->metadata.entries()[0].key, "split");
+}
+
 TEST_F(Writer, StreamsPiecesOfAnySize) {
   const size_t n = 3 * 1024 * 1024 + 5;
   std::vector<std::byte> content(n);
@@ -139,9 +151,6 @@ TEST_F(Writer, RefusesWhatTheReaderWouldRefuse) {
   Metadata metadata;
   metadata.set("", uint32_t{1});
   EXPECT_NE(error_of(metadata, {}).find("key is empty"), std::string::npos);
-  Metadata part;
-  part.set("split.count", uint16_t{3});
-  EXPECT_EQ(error_of(part, {}), path() + ": one of 3 parts of a split model, expected a whole one: merge the parts first");
 }
 
 TEST_F(Writer, ProgressHearsPrintableNames) {

@@ -66,6 +66,16 @@ TEST(Config, PublishedSizesHaveThePublishedParameterCounts) {
   EXPECT_EQ(n_parameters(published_config("31b").take()), 30697345596);
 }
 
+// Tensors of published files. Those of E2B and E4B also hold the keys, values and key norms that the original
+// checkpoints have on layers that share another's: three each, which nobody reads.
+TEST(Config, PublishedSizesHaveThePublishedTensorCounts) {
+  const auto n_tensors = [](std::string_view size) { return tensor_slots(published_config(size).take()).size(); };
+  EXPECT_EQ(n_tensors("e2b") + 3 * 20, 601u);
+  EXPECT_EQ(n_tensors("e4b") + 3 * 18, 720u);
+  EXPECT_EQ(n_tensors("26b-a4b"), 658u);
+  EXPECT_EQ(n_tensors("31b"), 833u);
+}
+
 TEST(Config, SharedLayersReadTheLastOwnerOfTheirKind) {
   const Config e2b = published_config("e2b").take(), e4b = published_config("e4b").take();
   EXPECT_EQ(e2b.last_kv_layer(), 14);
@@ -132,9 +142,9 @@ TEST(Config, NamesAreOneLineOfPrintableText) {
 TEST(Config, RefusesWithOneLine) {
   const auto error = [](auto change) { return error_after(tiny_ple_config(), change); };
   EXPECT_EQ(error([](Metadata& m) { m.set("general.architecture", std::string("gemma3")); }),
-            "fake.gguf: key 'general.architecture': 'gemma3', expected 'gemma4'");
+            "fake.gguf: a Gemma 3 model (key 'general.architecture': 'gemma3'), expected a Gemma 4 model ('gemma4')");
   EXPECT_EQ(error([](Metadata& m) { m.set("general.architecture", std::string("a\n\x1b[2J")); }),
-            "fake.gguf: key 'general.architecture': 'a\\x0a\\x1b[2J', expected 'gemma4'");
+            "fake.gguf: key 'general.architecture': 'a\\x0a\\x1b[2J', expected a Gemma 4 model ('gemma4')");
   EXPECT_EQ(error([](Metadata& m) { m.set("gemma4.attention.layer_norm_rms_epsilon", 0.0f); }),
             "fake.gguf: key 'gemma4.attention.layer_norm_rms_epsilon': 0 is outside 1e-12..1");
   EXPECT_EQ(error([](Metadata& m) {

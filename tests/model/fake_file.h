@@ -32,7 +32,14 @@ struct FakeFile {
     file.tensors.push_back(tensor);
   }
 
-  void remove(const std::string& name) { file.index.erase(name); }
+  void remove(const std::string& name) {
+    if (file.find(name) == nullptr) return;
+    const auto i = static_cast<ptrdiff_t>(file.index.at(name));
+    file.tensors.erase(file.tensors.begin() + i);
+    data.erase(data.begin() + i);
+    file.index.clear();
+    for (size_t j = 0; j < file.tensors.size(); ++j) file.index[file.tensors[j].name] = j;
+  }
   Tensor& tensor(const std::string& name) { return file.tensors[file.index.at(name)]; }
 
   void set_values(const std::string& name, float value) {

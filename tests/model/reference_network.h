@@ -32,6 +32,13 @@ class ReferenceNetwork {
     return rows;
   }
 
+  // What logits() has cached of each layer that owns keys: [position][n_kv_heads * head_dim], normed and
+  // rotated.
+  const std::vector<Vector>& keys(size_t layer) const { return keys_[layer]; }
+  const std::vector<Vector>& values(size_t layer) const { return values_[layer]; }
+  // The last position's state after the last norm.
+  const Vector& hidden() const { return hidden_; }
+
  private:
   Vector step(Token token, size_t position) {
     Vector h = row(w_.token_embedding, token);
@@ -50,7 +57,8 @@ class ReferenceNetwork {
       if (w.output_scale)
         for (double& v : h) v *= static_cast<double>(w.output_scale.f32()[0]);
     }
-    Vector logits = product(w_.output, rms(h, w_.output_norm));
+    hidden_ = rms(h, w_.output_norm);
+    Vector logits = product(w_.output, hidden_);
     const double cap = static_cast<double>(config_.logit_soft_cap);
     for (double& v : logits) v = cap > 0 ? cap * std::tanh(v / cap) : v;
     for (const Token t : config_.suppressed_tokens) logits[static_cast<size_t>(t)] = -INFINITY;
@@ -219,6 +227,7 @@ class ReferenceNetwork {
   const Config& config_;
   const Weights& w_;
   std::vector<std::vector<Vector>> keys_, values_;  // [layer][position]
+  Vector hidden_;
   mutable std::map<const std::byte*, std::vector<float>> decoded_;
 };
 

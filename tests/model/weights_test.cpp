@@ -76,14 +76,16 @@ TEST(Weights, RefusesWithOneLine) {
               f.tensor("blk.0.attn_k.weight").shape = {64, 31, 1, 1};
             }),
             "fake.gguf: tensor 'blk.0.attn_k.weight': shape [64, 31], expected [64, 32]");
-  EXPECT_EQ(error([](FakeFile& f) { f.tensor("blk.0.attn_norm.weight").type = TensorType::F16; }),
-            "fake.gguf: tensor 'blk.0.attn_norm.weight': type F16, expected F32");
+  EXPECT_EQ(error([](FakeFile& f) { f.tensor("blk.0.attn_norm.weight").type = TensorType::Q8_0; }),
+            "fake.gguf: tensor 'blk.0.attn_norm.weight': type Q8_0, expected F32");
   EXPECT_EQ(error([](FakeFile& f) { f.tensor("blk.2.ffn_up.weight").type = TensorType::I32; }),
             "fake.gguf: tensor 'blk.2.ffn_up.weight': type I32, expected one that Carat computes with");
   for (const float divisor : {0.0f, -1.0f, 1e-45f, 9e-4f, INFINITY, NAN})
-    EXPECT_EQ(error([&](FakeFile& f) { f.set_values("rope_freqs.weight", divisor); }),
-              fmt::format("fake.gguf: tensor 'rope_freqs.weight': value 0 is {}, expected a finite number from 0.001 on",
-                          divisor));
+    EXPECT_EQ(
+        error([&](FakeFile& f) { f.set_values("rope_freqs.weight", divisor); }),
+        fmt::format(
+            "fake.gguf: tensor 'rope_freqs.weight': value 0 is {}, expected a finite number from 0.001 on",
+            divisor));
   for (const float divisor : {1e-3f, 1.0f, 8.0f, 1e30f})
     EXPECT_EQ(error([&](FakeFile& f) { f.set_values("rope_freqs.weight", divisor); }), "no error");
   EXPECT_EQ(error([](FakeFile& f) {
@@ -92,18 +94,72 @@ TEST(Weights, RefusesWithOneLine) {
             "fake.gguf: tensor 'output.weight': shape [64, 511], expected [64, 512]");
 }
 
-TEST(Weights, ScalesOfWholeMatricesAreRefusedUnlessNeutral) {
-  const auto with_scale = [](float value) {
+TEST(Weights, ScalesBelongToTheirMatrices) {
+  Config config = tiny_moe_config();
+  config.n_expert_ff = 64;  // whole blocks
+  FakeFile fake(config, TensorType::NVFP4);
+  const auto add = [&](const std::string& name, int64_t n, float value) {
+    fake.add(name, {n, 1, 1, 1}, TensorType::F32);
+    fake.set_values(name, value);
+  };
+  add("blk.1.attn_q.scale", 1, 0.5f);
+  add("blk.1.ffn_gate_up_exps.scale", 6, 3);
+  add("token_embd.scale", 1, 0.25f);
+  add("blk.1.attn_q.input_scale", 1, 7);
+  const Weights weights = find_weights(fake.file, config).take();
+  const LayerWeights& layer = weights.layers[1];
+  EXPECT_EQ(layer.q.factor(), 0.5f);
+  EXPECT_EQ(layer.k.scale, nullptr);
+  EXPECT_EQ(weights.layers[0].q.factor(), 1);
+  EXPECT_EQ(layer.expert_gate_up.slice(5).factor(), 3);
+  EXPECT_EQ(layer.expert_gate_up.slice(5).scale - layer.expert_gate_up.scale, 5);
+  // The head is the embedding, and so is its scale.
+  EXPECT_EQ(weights.token_embedding.factor(), 0.25f);
+  EXPECT_EQ(weights.output.factor(), 0.25f);
+  // These two are the network's own tensors in every file: no factors of the matrices beside them.
+  EXPECT_TRUE(layer.router_scale);
+  EXPECT_EQ(layer.router.scale, nullptr);
+  EXPECT_TRUE(layer.expert_down_scale);
+  EXPECT_EQ(layer.expert_down.scale, nullptr);
+}
+
+TEST(Weights, ScalesOfSeparateExpertsAndHeads) {
+  const Config config = tiny_moe_config();
+  FakeFile fake(config);
+  fake.remove("blk.0.ffn_gate_up_exps.weight");
+  for (const std::string part : {"gate", "up"}) {
+    fake.add(fmt::format("blk.0.ffn_{}_exps.weight", part), {64, 32, 6, 1}, TensorType::F32);
+    fake.add(fmt::format("blk.0.ffn_{}_exps.scale", part), {6, 1, 1, 1}, TensorType::F32);
+    fake.set_values(fmt::format("blk.0.ffn_{}_exps.scale", part), part == "up" ? 2.0f : 4.0f);
+  }
+  fake.add("output.weight", {64, 512, 1, 1}, TensorType::F32);
+  fake.add("output.scale", {1, 1, 1, 1}, TensorType::F32);
+  fake.set_values("output.scale", 8);
+  const Weights weights = find_weights(fake.file, config).take();
+  EXPECT_EQ(weights.layers[0].expert_gate.factor(), 4);
+  EXPECT_EQ(weights.layers[0].expert_up.factor(), 2);
+  EXPECT_EQ(weights.output.factor(), 8);
+  EXPECT_EQ(weights.token_embedding.factor(), 1);
+}
+
+TEST(Weights, BadScalesAreRefused) {
+  const auto with_scale = [](const std::string& name, const Shape& shape, float value) {
     return error_after(tiny_moe_config(), [&](FakeFile& f) {
-      f.add("blk.1.attn_q.scale", {1, 1, 1, 1}, TensorType::F32);
-      f.set_values("blk.1.attn_q.scale", value);
+      f.add(name, shape, TensorType::F32);
+      f.set_values(name, value);
     });
   };
-  EXPECT_EQ(with_scale(1), "no error");
-  EXPECT_EQ(with_scale(0.5f),
-            "fake.gguf: tensor 'blk.1.attn_q.scale': a scale of the whole matrix other than 1, expected "
-            "scales inside "
-            "the blocks only");
+  EXPECT_EQ(with_scale("blk.1.attn_q.scale", {2, 1, 1, 1}, 1),
+            "fake.gguf: tensor 'blk.1.attn_q.scale': shape [2], expected [1]");
+  EXPECT_EQ(with_scale("blk.1.ffn_gate_up_exps.scale", {1, 1, 1, 1}, 1),
+            "fake.gguf: tensor 'blk.1.ffn_gate_up_exps.scale': shape [1], expected [6]");
+  EXPECT_EQ(with_scale("blk.1.attn_q.scale", {1, 1, 1, 1}, NAN),
+            "fake.gguf: tensor 'blk.1.attn_q.scale': value 0 is nan, expected a finite number");
+  // A scale of what has none, and one of nothing.
+  for (const std::string name : {"blk.1.attn_norm.scale", "blk.9.attn_q.scale", "blk.9.attn_q.input_scale"})
+    EXPECT_EQ(
+        with_scale(name, {1, 1, 1, 1}, 1),
+        fmt::format("fake.gguf: tensor '{}': no part of the network that the file's keys describe", name));
 }
 
 }  // namespace

@@ -394,7 +394,7 @@ TEST_F(Quantize, IntoAFileWithoutAName) {
   EXPECT_EQ(mapped.path, "nameless");
   ASSERT_TRUE(quantize(file, path("out.gguf"), {.type = Q8_0}));
   const gguf::File named = opened("out.gguf");
-  EXPECT_TRUE(std::ranges::equal(mapped.mapping->bytes(), named.mapping->bytes()));
+  EXPECT_TRUE(std::ranges::equal(mapped.parts[0].mapping->bytes(), named.parts[0].mapping->bytes()));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), {}), 2);  // in.gguf, out.gguf
 }
 

@@ -212,5 +212,38 @@ TEST(ModelFileTypes, JoinsSeparateExpertStacks) {
   std::filesystem::remove(split);
 }
 
+// Factors that a file has beside its matrices are part of the parameters: one for a matrix, one for each expert.
+TEST(ModelFileTypes, ScalesOfMatricesAreMultipliedIn) {
+  const Parameters parameters = some_parameters(toy::variants()[2].config);
+  const std::string path = temporary_path("plain"), scaled = temporary_path("scaled");
+  const auto model = saved(parameters, path, TensorType::F32);
+  ASSERT_NE(model, nullptr);
+  std::vector<gguf::TensorToWrite> tensors;
+  for (const Tensor& tensor : model->file.tensors) tensors.push_back(gguf::existing(tensor));
+  const int64_t n_experts = model->config.n_experts;
+  std::vector<float> factors(static_cast<size_t>(n_experts), 2.0f);
+  factors.back() = 0.5f;
+  tensors.push_back(gguf::owned_f32("blk.0.attn_q.scale", {1, 1, 1, 1}, std::vector<float>{4}));
+  tensors.push_back(gguf::owned_f32("blk.0.ffn_gate_up_exps.scale", {n_experts, 1, 1, 1}, factors));
+  ASSERT_TRUE(gguf::write(scaled, model->file.metadata, tensors).has_value());
+  ThreadPool pool(1);
+  const auto reopened = open_model(scaled);
+  ASSERT_TRUE(reopened.has_value()) << reopened.error().message;
+  const auto loaded = load_parameters(**reopened, pool);
+  ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+  for (const Parameter& p : loaded->list) {
+    const auto values = loaded->of(p), plain = parameters.of(p);
+    const size_t n_each = values.size() / static_cast<size_t>(n_experts);
+    for (size_t i = 0; i < values.size(); ++i) {
+      const float factor = p.name == "blk.0.attn_q.weight"               ? 4
+                           : p.name == "blk.0.ffn_gate_up_exps.weight" ? factors[i / n_each]
+                                                                       : 1;
+      ASSERT_EQ(values[i], factor * plain[i]) << p.name << ", " << i;
+    }
+  }
+  std::filesystem::remove(path);
+  std::filesystem::remove(scaled);
+}
+
 }  // namespace
 }  // namespace carat::train

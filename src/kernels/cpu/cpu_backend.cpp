@@ -58,7 +58,7 @@ void CpuBackend::embed(const Tensor& table, std::span<const int32_t> tokens, flo
     const int32_t token = tokens[static_cast<size_t>(i)];
     CHECK(token >= 0 && token < table.n_rows());
     codec.decode(table.row(token), dim, out + i * dim);
-    kernels_.add_scale(out + i * dim, nullptr, dim, scale);
+    kernels_.add_scale(out + i * dim, nullptr, dim, scale * table.factor());
   });
 }
 

@@ -130,6 +130,7 @@ class CpuBackend final : public Backend {
   Int8Rows round_rows(const float* x, int64_t n_rows, int64_t k);
   void run_jobs(int64_t k);
   void run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
+  void dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
   const RopeTable& rope_table(const Rope& rope, int64_t n_rows, const int32_t* positions);
 
   void attend(const struct AttentionCall& call, const AttentionTile& tile, Scratch& scratch);

@@ -51,6 +51,17 @@ Int8Rows CpuBackend::round_rows(const float* x, int64_t n_rows, int64_t k) {
 
 // Rows [first_row, first_row + n_rows) of one product.
 void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch) {
+  dot_rows(job, first_row, n_rows, scratch);
+  const float factor = job.weight.factor();
+  if (factor == 1) return;
+  for (int64_t token = 0; token < job.n_tokens; ++token) {
+    float* out = job.out + token * job.out_stride + first_row;
+    for (int64_t i = 0; i < n_rows; ++i) out[i] *= factor;
+  }
+}
+
+// The same without the weight's scale.
+void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch) {
   const Tensor& weight = job.weight;
   const int64_t k = weight.n_columns(), stride = static_cast<int64_t>(weight.row_bytes());
   float* out = job.out + first_row;
