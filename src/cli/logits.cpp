@@ -187,7 +187,7 @@ Result<int> score_batch(const Flags& flags, Scorer& scorer, const Model& model) 
 
 Result<int> logits(const Flags& flags) {
   TRY(check_outputs({flags.out}, {flags.file}));
-  const auto model = TRY(open_model(flags.file));
+  const auto model = TRY(open_model(TRY(local_file(flags.file))));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
   Scorer scorer = TRY(Scorer::create(model, *backend, TRY(flags.engine.kv_type()), flags));
   if (!flags.batch.empty()) return score_batch(flags, scorer, *model);

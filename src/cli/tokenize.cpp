@@ -31,7 +31,7 @@ Result<int> tokenize_batch(const Tokenizer& tokenizer, const Tokenizer::EncodeOp
 }
 
 Result<int> tokenize(const Flags& flags) {
-  const auto file = TRY(gguf::open(flags.file));
+  const auto file = TRY(gguf::open(TRY(local_file(flags.file))));
   const auto tokenizer = TRY(Tokenizer::load(file.metadata));
   const Tokenizer::EncodeOptions options{.add_bos = !flags.no_bos, .parse_special = flags.special};
   if (flags.batch) return tokenize_batch(tokenizer, options);
