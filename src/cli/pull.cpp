@@ -132,9 +132,9 @@ void print_pulled(const hub::Request& request, const std::vector<hub::Pulled>& p
   uint64_t n_bytes = 0;
   bool was_there = true;
   for (const hub::Pulled& file : pulled) n_bytes += file.n_bytes, was_there = was_there && file.was_there;
-  print_line(fmt::format("\n{}, {}. Use it with: carat run hf:{}{}:{}", bytes_text(n_bytes),
-                         was_there ? "was there already" : "checksum verified", request.repo.id(),
-                         request.revision == "main" ? "" : "@" + request.revision, model.front()));
+  print_line(fmt::format("\n{}, {}. Use it with: carat run hf:{}", bytes_text(n_bytes),
+                         was_there ? "was there already" : "checksum verified",
+                         to_text(hub::Request{request.repo, request.revision, model.front()})));
 }
 
 bool is_offline() {

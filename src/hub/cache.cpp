@@ -37,11 +37,6 @@ std::string list_of(const std::vector<ModelFiles>& models) {
   return models.size() > kMaxShown ? fmt::format("{} and {} more", text, models.size() - kMaxShown) : text;
 }
 
-std::string typed(const Request& request) {
-  return fmt::format("{}{}{}", request.repo.id(), request.revision == "main" ? "" : "@" + request.revision,
-                     request.what.empty() ? "" : ":" + request.what);
-}
-
 }  // namespace
 
 std::optional<std::string> environment(const char* name) {
@@ -137,8 +132,10 @@ Result<std::string> Cache::find(const Request& request) const {
   const auto commit = commit_of(request);
   const auto files = commit ? snapshot_files(request.repo, *commit) : std::vector<std::string>();
   const auto models = TRY(find_models(files, request.what));
-  if (models.empty()) return fail("hf:{0}: not downloaded yet; get it with: carat pull {0}", typed(request));
-  if (models.size() > 1) return fail("hf:{}: which one? downloaded are {}", typed(request), list_of(models));
+  if (models.empty())
+    return fail("hf:{0}: not downloaded yet; get it with: carat pull {0}", to_text(request));
+  if (models.size() > 1)
+    return fail("hf:{}: which one? downloaded are {}", to_text(request), list_of(models));
   return snapshot_path(request.repo, *commit, models.front().front());
 }
 

@@ -55,6 +55,13 @@ Result<Request> parse_request(std::string_view text) {
   return request;
 }
 
+std::string to_text(const Request& request) {
+  std::string text = request.repo.id();
+  if (request.revision != "main") text += fmt::format("@{}", request.revision);
+  if (!request.what.empty()) text += fmt::format(":{}", request.what);
+  return text;
+}
+
 bool is_safe_path(std::string_view path) {
   if (path.empty() || path.size() > kMaxPathBytes) return false;
   for (const char c : path)

@@ -27,6 +27,9 @@ inline bool is_hub_name(std::string_view text) { return text.starts_with(kPrefix
 // With or without the prefix. Errors say what was expected.
 Result<Request> parse_request(std::string_view text);
 
+// As one would type it, without the prefix.
+std::string to_text(const Request& request);
+
 // Whether a path from a server may be used below a folder: relative, no empty part, no "." or "..", no
 // backslash, only printable bytes, and no longer than file systems take.
 bool is_safe_path(std::string_view path);

@@ -34,39 +34,36 @@ bool is_bf16(float x) { return (std::bit_cast<uint32_t>(x) & 0xffffu) == 0; }
 
 // What has rounded a block's values.
 struct Storage {
-  Rounding finest;  // the last rounding
-  bool twice;       // and BF16 before it
+  Rounding finest;           // the last rounding
+  bool twice;                // and BF16 before it
+  float relative, absolute;  // half(x) is less than relative |x| + absolute for every x
   double half(float x) const { return half_step(x, finest) + (twice ? half_step(x, kBf16) : 0); }
-  // half(x) <= relative() |x| + absolute() for every x.
-  double relative() const {
-    return std::ldexp(1.0, -finest.mantissa_bits - 1) +
-           (twice ? std::ldexp(1.0, -kBf16.mantissa_bits - 1) : 0);
-  }
-  double absolute() const {
-    return std::ldexp(1.0, finest.min_exponent - finest.mantissa_bits) + (twice ? 0x1p-133 : 0);
-  }
 };
 
-Storage storage_of(const float* values, TensorType stored) {
-  if (stored == TensorType::BF16) return {kBf16, false};
+constexpr float kMargin = 1.02f;  // for the float arithmetic of may_fit()
+constexpr Storage kStoredBf16{kBf16, false, kMargin * 0x1p-8f, kMargin * 0x1p-134f};
+constexpr Storage kStoredF32{kF32, false, kMargin * 0x1p-22f, kMargin * 0x1p-149f};
+constexpr Storage kStoredF16{kF16, false, kMargin * 0x1p-11f, kMargin * 0x1p-25f};
+constexpr Storage kStoredF16FromBf16{kF16, true, kMargin*(0x1p-11f + 0x1p-8f), kMargin * 0x1p-25f};
+
+const Storage& storage_of(const float* values, TensorType stored) {
+  if (stored == TensorType::BF16) return kStoredBf16;
   // BF16 numbers below F16's normal ones lose bits in F16 and no longer show where they come from.
   bool from_bf16 = true;
   for (int64_t i = 0; i < kLatticeBlock; ++i)
     from_bf16 =
         from_bf16 && (is_bf16(values[i]) || (stored == TensorType::F16 && std::fabs(values[i]) < 0x1p-14f));
-  if (stored == TensorType::F32) return from_bf16 ? Storage{kBf16, false} : Storage{kF32, false};
+  if (stored == TensorType::F32) return from_bf16 ? kStoredBf16 : kStoredF32;
   CHECK(stored == TensorType::F16);
-  return {kF16, from_bf16};
+  return from_bf16 ? kStoredF16FromBf16 : kStoredF16;
 }
 
 // Whether values can lie on the lattice at all: a cheap look, almost always enough to say no. In units of the
 // scale, a value q with code c may be off by its own rounding and by c times that of the scale.
-bool may_fit(const float* values, float extreme, int k, const Storage& storage) {
-  const float magnitude = std::fabs(extreme);
-  const float inverse = static_cast<float>(k) / magnitude;
+bool may_fit(const float* values, float inverse_extreme, int k, const Storage& storage) {
+  const float inverse = static_cast<float>(k) * inverse_extreme;
   if (!std::isfinite(inverse)) return true;  // left to exact arithmetic
-  const auto relative = static_cast<float>(1.02 * storage.relative() + 0x1p-22);
-  const auto absolute = static_cast<float>(1.02 * storage.absolute()) * inverse;
+  const float relative = storage.relative, absolute = storage.absolute * inverse;
   for (int64_t i = 0; i < kLatticeBlock; ++i) {
     const float q = std::fabs(values[i]) * inverse;
     const float code = (q + 8388608.0f) - 8388608.0f;  // to the nearest integer
@@ -77,7 +74,6 @@ bool may_fit(const float* values, float extreme, int k, const Storage& storage) 
 
 // The lattice on which `extreme`, the extreme element, has a code of magnitude k.
 std::optional<Lattice> try_lattice(const float* values, float extreme, int k, const Storage& storage) {
-  if (!may_fit(values, extreme, k, storage)) return std::nullopt;
   const int extreme_code = k == 8 || extreme < 0 ? -k : k;
   const double scale = static_cast<double>(extreme) / extreme_code;
   const double sign = scale < 0 ? -1 : 1;
@@ -107,8 +103,10 @@ std::optional<Lattice> try_lattice(const float* values, float extreme, int k, co
 }
 
 std::optional<Lattice> find_coarsest(const float* values, float extreme, const Storage& storage) {
+  const float inverse_extreme = 1 / std::fabs(extreme);
   for (int k = 1; k <= 8; ++k)
-    if (std::optional<Lattice> lattice = try_lattice(values, extreme, k, storage)) return lattice;
+    if (may_fit(values, inverse_extreme, k, storage))
+      if (std::optional<Lattice> lattice = try_lattice(values, extreme, k, storage)) return lattice;
   return std::nullopt;
 }
 
