@@ -114,8 +114,10 @@ Result<PartialFile> PartialFile::open(const std::string& base, const std::string
         file.state_ = std::move(*state);
   const uint64_t missing = n_bytes - file.state_.total_done();
   // What an abandoned attempt holds is given back first.
-  if (file.state_.total_done() == 0 && ::ftruncate(file.descriptor_, 0) != 0)
-    return system_error("empty", file.data_path_);
+  if (file.state_.total_done() == 0) {
+    ::unlink(file.state_path_.c_str());  // before the data, of which it would go on to speak
+    if (::ftruncate(file.descriptor_, 0) != 0) return system_error("empty", file.data_path_);
+  }
   const auto room = free_disk_bytes(std::filesystem::path(base).parent_path().string());
   if (room && *room < missing) {
     if (file.state_.total_done() == 0) file.remove();
