@@ -103,11 +103,13 @@ void add_lattice(AuditReport& report) {
   LatticeReport lattice;
   int64_t n_on = 0, n_all = 0;
   for (const TensorAudit& tensor : report.tensors) {
-    if (tensor.scan.lattice.n_blocks < kMinLatticeBlocks) continue;
+    const LatticeReport& own = tensor.scan.lattice;
+    const int64_t n_zero = own.n_with_extreme[8];  // zeros lie on every lattice
+    if (own.n_blocks - n_zero < kMinLatticeBlocks) continue;
     ++n_all;
-    if (tensor.scan.lattice.share() < kOnLattice) continue;
+    if (share(own.n_on_lattice - n_zero, own.n_blocks - n_zero) < kOnLattice) continue;
     ++n_on;
-    lattice += tensor.scan.lattice;
+    lattice += own;
   }
   if (n_on == 0) return;
   const double kept = share(lattice.n_kept_by_reference, lattice.n_blocks);

@@ -81,8 +81,8 @@ std::vector<PartFacts::Type> types_of(std::span<const PartFacts> parts, bool mat
   return sum;
 }
 
-std::string matrix_phrase(const std::vector<PartFacts::Type>& types) {
-  if (types.size() == 1) return fmt::format("{} in all matrices", type_name(types.front().type));
+std::string phrase(const std::vector<PartFacts::Type>& types, std::string_view what) {
+  if (types.size() == 1) return fmt::format("{} in all {}", type_name(types.front().type), what);
   uint64_t total = 0;
   for (const auto& type : types) total += type.n_bytes;
   std::string text;
@@ -91,7 +91,7 @@ std::string matrix_phrase(const std::vector<PartFacts::Type>& types) {
     text += fmt::format("{}{} {}", text.empty() ? "" : " + ", type_name(type.type),
                         percent < 1 ? "<1 %" : fmt::format("{:.0f} %", percent));
   }
-  return text + " of the matrices";
+  return fmt::format("{} of the {}", text, what);
 }
 
 }  // namespace
@@ -157,8 +157,8 @@ TensorType main_matrix_type(std::span<const PartFacts> parts) {
 std::string describe_types(std::span<const PartFacts> parts) {
   if (parts.empty()) return "no tensors";
   const auto matrices = types_of(parts, true);
-  if (matrices.empty()) return matrix_phrase(types_of(parts, false));
-  std::string text = matrix_phrase(matrices);
+  if (matrices.empty()) return phrase(types_of(parts, false), "tensors");
+  std::string text = phrase(matrices, "matrices");
   for (const PartFacts& facts : parts) {
     if (facts.part != Part::embedding && facts.part != Part::head && facts.part != Part::per_layer_embedding)
       continue;

@@ -4,7 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
+
+#include "audit/identity.h"
 
 namespace carat {
 namespace {
@@ -47,6 +48,13 @@ std::string model_text(const AuditReport& report) {
   if (!report.name.empty()) text += fmt::format(" (“{}”)", report.name);
   if (report.n_layers > 0) text += fmt::format(", {} layers", report.n_layers);
   return text + fmt::format(", {} weights", count_text(report.n_weights));
+}
+
+// The name is worth a word where it promises something else.
+std::string types_text(const AuditReport& report) {
+  const auto promised = type_of_label(report.label);
+  if (!promised || report.parts.empty() || *promised == main_matrix_type(report.parts)) return report.types;
+  return fmt::format("{} (its name says {})", report.types, printable(report.label));
 }
 
 std::string hash_text(const AuditReport& report) {
@@ -147,10 +155,7 @@ std::string render(const AuditReport& report, const Style& style, int width, boo
   width = std::max(width, 40);
   std::string out = fmt::format("{}: {}\n\n", printable(report.path), verdict(report, style));
   add_line(out, "model", model_text(report), style, width);
-  add_line(out, "types",
-           report.types +
-               (report.label.empty() ? "" : fmt::format(" (its name says {})", printable(report.label))),
-           style, width);
+  add_line(out, "types", types_text(report), style, width);
   const double bits = report.n_weights > 0 ? 8.0 * static_cast<double>(report.n_tensor_bytes) /
                                                  static_cast<double>(report.n_weights)
                                            : 0;
