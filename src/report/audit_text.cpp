@@ -166,8 +166,8 @@ std::string render(const AuditReport& report, const Style& style, int width, boo
     add_line(out, "tokens", vocabulary_text(report.vocabulary), style, width);
   if (report.architecture == "gemma4")
     add_line(out, "template", template_text(report.chat_template), style, width);
-  if (!report.parts.empty()) out += "\n" + parts_table(report, style);
-  if (all_tensors && !report.tensors.empty()) out += "\n" + tensors_table(report, style);
+  if (!report.parts.empty()) out.append("\n").append(parts_table(report, style));
+  if (all_tensors && !report.tensors.empty()) out.append("\n").append(tensors_table(report, style));
   return out + findings_text(report, style, width);
 }
 
