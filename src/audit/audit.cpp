@@ -64,6 +64,8 @@ void check_model(const gguf::File& file, AuditReport& report) {
   std::string refusal = config ? "" : config.error().message;
   if (config)
     if (const auto weights = find_weights(file, *config); !weights) refusal = weights.error().message;
+  // Its path is the report's title.
+  if (refusal.starts_with(file.path + ": ")) refusal.erase(0, file.path.size() + 2);
   if (!refusal.empty())
     add_defect(
         report.findings, "model", fmt::format("carat cannot run it: {}", refusal),

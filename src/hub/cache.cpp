@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "base/file.h"
 
@@ -128,15 +129,33 @@ std::vector<std::string> Cache::snapshot_files(const Repo& repo, std::string_vie
   return files;
 }
 
+std::vector<std::string> Cache::commits(const Repo& repo) const {
+  std::vector<std::pair<fs::file_time_type, std::string>> found;
+  std::error_code error;
+  for (auto entry = fs::directory_iterator(repo_folder(repo) + "/snapshots", error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code ignored;
+    const std::string name = entry->path().filename().string();
+    if (is_commit(name)) found.emplace_back(fs::last_write_time(entry->path(), ignored), name);
+  }
+  std::sort(found.rbegin(), found.rend());
+  std::vector<std::string> commits;
+  for (auto& [time, name] : found) commits.push_back(std::move(name));
+  return commits;
+}
+
 Result<std::string> Cache::find(const Request& request) const {
-  const auto commit = commit_of(request);
-  const auto files = commit ? snapshot_files(request.repo, *commit) : std::vector<std::string>();
-  const auto models = TRY(find_models(files, request.what));
-  if (models.empty())
-    return fail("hf:{0}: not downloaded yet; get it with: carat pull {0}", to_text(request));
-  if (models.size() > 1)
-    return fail("hf:{}: which one? downloaded are {}", to_text(request), list_of(models));
-  return snapshot_path(request.repo, *commit, models.front().front());
+  std::vector<std::string> candidates;
+  if (auto commit = commit_of(request)) candidates.push_back(std::move(*commit));
+  if (request.revision == "main")
+    for (std::string& commit : commits(request.repo)) candidates.push_back(std::move(commit));
+  for (const std::string& commit : candidates) {
+    const auto models = TRY(find_models(snapshot_files(request.repo, commit), request.what));
+    if (models.size() > 1)
+      return fail("hf:{}: which one? downloaded are {}", to_text(request), list_of(models));
+    if (models.size() == 1) return snapshot_path(request.repo, commit, models.front().front());
+  }
+  return fail("hf:{0}: not downloaded yet; get it with: carat pull {0}", to_text(request));
 }
 
 }  // namespace carat::hub

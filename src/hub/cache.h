@@ -34,6 +34,8 @@ class Cache {
 
   // The commit of a revision, if it is known here.
   std::optional<std::string> commit_of(const Request& request) const;
+  // All commits with a snapshot, the newest first.
+  std::vector<std::string> commits(const Repo& repo) const;
   // Files of a snapshot that can be opened, sorted.
   std::vector<std::string> snapshot_files(const Repo& repo, std::string_view commit) const;
 

@@ -46,7 +46,7 @@ std::string model_text(const AuditReport& report) {
     text += " of a shape that was never published";
   }
   if (!report.name.empty()) text += fmt::format(" (“{}”)", report.name);
-  if (report.n_layers > 0) text += fmt::format(", {} layers", report.n_layers);
+  if (report.n_layers > 0) text += fmt::format(", {} layer{}", report.n_layers, report.n_layers == 1 ? "" : "s");
   return text + fmt::format(", {} weights", count_text(report.n_weights));
 }
 
