@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Compares Carat with llama.cpp (npm's node-llama-cpp, CPU, development only): logits on synthetic models, tokens,
-# and greedy continuations on the lab models. Needs node 20 or newer. Arguments go to conformance.mjs.
+# and greedy continuations on the lab models; and the cache of downloads with the hub's own library. Needs node 20 or newer. Arguments go to conformance.mjs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 command -v node >/dev/null || scripts/setup.sh nodejs npm
 [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || { echo "conformance: node 20 or newer is needed" >&2; exit 2; }
-[ -d tests/conformance/node_modules/node-llama-cpp ] || (cd tests/conformance && npm install --silent)
+[ -d tests/conformance/node_modules/node-llama-cpp ] && [ -d tests/conformance/node_modules/@huggingface/hub ] || (cd tests/conformance && npm install --silent)
 scripts/build.sh
 
 carat=$PWD/build/release/carat
@@ -18,4 +18,5 @@ node tests/conformance/tokens.mjs "$carat" "$model"
 if [ -e models/lab-s.gguf ]; then
   node tests/conformance/tokens.mjs "$carat" models/lab-s.gguf
   node tests/conformance/lab.mjs "$carat"
+  node tests/conformance/hub.mjs "$carat"
 fi
