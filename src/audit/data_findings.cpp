@@ -49,19 +49,17 @@ void add_not_finite(AuditReport& report) {
              "the SHA-256.");
 }
 
-bool is_table(Part part) {
-  return part == Part::embedding || part == Part::head || part == Part::per_layer_embedding;
-}
-
 void add_zeros(AuditReport& report) {
   Group empty, holes;
   uint64_t n_hole_bytes = 0;
   int64_t n_zero = 0, n_blocks = 0;
   for (const TensorAudit& tensor : report.tensors) {
     const TensorScan& scan = tensor.scan;
-    if (!is_matrix_part(tensor.part) && !is_table(tensor.part)) continue;
-    n_zero += scan.blocks.n_zero;
-    n_blocks += scan.blocks.n_blocks;
+    if (tensor.part == Part::other) continue;
+    if (tensor.part != Part::norms) {
+      n_zero += scan.blocks.n_zero;
+      n_blocks += scan.blocks.n_blocks;
+    }
     if (scan.blocks.n_blocks > 0 && scan.blocks.n_zero == scan.blocks.n_blocks) {
       empty.add(tensor);
     } else if (is_matrix_part(tensor.part) && scan.n_zero_page_bytes >= kHole) {

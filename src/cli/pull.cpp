@@ -1,6 +1,9 @@
 // carat pull: a model from a hub into the cache that other tools share.
 #include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <deque>
@@ -29,6 +32,21 @@ std::string bytes_text(uint64_t n) {
   return fmt::format("{:.1f} kB", bytes / 1e3);
 }
 
+int stderr_width() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// The end of a name tells the quantization.
+std::string shortened(const std::string& name, int width) {
+  const auto n = static_cast<size_t>(std::max(width, 12));
+  if (name.size() <= n) return name;
+  size_t begin = name.size() - n + 1;
+  while (begin < name.size() && (static_cast<unsigned char>(name[begin]) & 0xc0) == 0x80)
+    ++begin;  // not inside a code point
+  return "…" + name.substr(begin);
+}
+
 // A line that is rewritten in place: how much, how fast, how long still. Speed is that of the last seconds,
 // so that it says something after a pause, and what an earlier attempt brought does not count.
 class TransferLine {
@@ -46,12 +64,13 @@ class TransferLine {
     while (marks_.size() > 2 && now - marks_.front().time > std::chrono::seconds(5)) marks_.pop_front();
     const double seconds = std::chrono::duration<double>(now - marks_.front().time).count();
     const double rate = seconds > 0.3 ? static_cast<double>(done - marks_.front().done) / seconds : 0;
-    std::string label = fmt::format("{}  {} of {}", printable(what), bytes_text(done), bytes_text(total));
-    if (rate > 0) label += fmt::format("  {}/s", bytes_text(static_cast<uint64_t>(rate)));
+    std::string figures = fmt::format("{} of {}", bytes_text(done), bytes_text(total));
+    if (rate > 0) figures += fmt::format("  {}/s", bytes_text(static_cast<uint64_t>(rate)));
+    const int width = stderr_width() - 1;
+    const std::string label = fmt::format("{}  {}", shortened(printable(what), width - 45), figures);
     // The bar takes its time left from an even speed since the beginning.
     const double even_seconds = rate > 0 ? static_cast<double>(done) / rate : 0;
-    std::fprintf(stderr, "\r%s\x1b[K",
-                 ProgressBar::line(done, total, label, even_seconds, terminal_width() - 1).c_str());
+    std::fprintf(stderr, "\r%s\x1b[K", ProgressBar::line(done, total, label, even_seconds, width).c_str());
     std::fflush(stderr);
     drawn_ = true;
   }

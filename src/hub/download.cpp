@@ -166,6 +166,7 @@ class Downloader {
       if (must_stop()) return false;
       if (done > before) n_failures = 0;
       if (done == size) continue;
+      if (reply.ok() && done > before) continue;  // a server that gives less at once than it is asked for
       if (reply.status == 416) {
         fail_with(
             fail("{}: the server has fewer than the {} bytes of the list; it may have changed, try again",

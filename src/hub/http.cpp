@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 #include <fmt/format.h>
 
@@ -101,9 +102,14 @@ struct HttpClient::Impl {
 
   ~Impl() { curl_easy_cleanup(curl); }
 
-  static size_t on_header(char* data, size_t size, size_t n, void* self) {
-    static_cast<Impl*>(self)->take_header(std::string_view(data, size * n));
-    return size * n;
+  // Nothing may be thrown through libcurl: what there is no memory for ends the transfer.
+  static size_t on_header(char* data, size_t size, size_t n, void* self) noexcept {
+    try {
+      static_cast<Impl*>(self)->take_header(std::string_view(data, size * n));
+      return size * n;
+    } catch (const std::bad_alloc&) {
+      return 0;
+    }
   }
   void take_header(std::string_view line) {
     if (line.starts_with("HTTP/")) reply->headers.clear();  // the next answer's (after 100 Continue)
@@ -115,8 +121,13 @@ struct HttpClient::Impl {
       reply->headers[name] = trimmed(line.substr(colon + 1));
   }
 
-  static size_t on_body(char* data, size_t size, size_t n, void* self) {
-    return static_cast<Impl*>(self)->take_body(std::as_bytes(std::span(data, size * n))) ? size * n : 0;
+  static size_t on_body(char* data, size_t size, size_t n, void* self) noexcept {
+    try {
+      const auto bytes = std::as_bytes(std::span(data, size * n));
+      return static_cast<Impl*>(self)->take_body(bytes) ? size * n : 0;
+    } catch (const std::bad_alloc&) {
+      return 0;
+    }
   }
   bool take_body(std::span<const std::byte> bytes) {
     long status = 0;

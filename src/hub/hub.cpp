@@ -179,14 +179,18 @@ Result<Pulled> Hub::pull(const Request& request, const RemoteFile& file, const P
   TRY(cache_.make_folders(request.repo));
   Pulled pulled{cache_.snapshot_path(request.repo, commit, file.path), file.n_bytes, file.blob, true};
   const std::string blob = cache_.blob_path(request.repo, file.blob);
-  if (!has_size(blob, file.n_bytes)) {
-    pulled.was_there = false;
+  // Some tools keep the file itself in the snapshot, where the file system has no links.
+  const bool is_in_snapshot = has_size(pulled.path, file.n_bytes);
+  if (!is_in_snapshot && !has_size(blob, file.n_bytes)) {
     const Lock lock = TRY(Lock::take(cache_.lock_path(request.repo, file.blob), file.path));
-    const DownloadSource source{resolve_url(request, commit, file), options_.token, file.path, file.blob,
-                                file.n_bytes};
-    TRY(download(source, blob, options_.download, progress));
+    if (!has_size(blob, file.n_bytes)) {  // still
+      pulled.was_there = false;
+      const DownloadSource source{resolve_url(request, commit, file), options_.token, file.path, file.blob,
+                                  file.n_bytes};
+      TRY(download(source, blob, options_.download, progress));
+    }
   }
-  TRY(cache_.link(request.repo, commit, file.path, file.blob));
+  if (!is_in_snapshot) TRY(cache_.link(request.repo, commit, file.path, file.blob));
   TRY(cache_.write_ref(request, commit));
   return pulled;
 }

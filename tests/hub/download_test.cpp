@@ -437,6 +437,39 @@ TEST(Download, TwoAtOnce) {
   EXPECT_EQ(attempt.error(), "");
 }
 
+TEST(Download, AFileInTheSnapshotIsEnough) {
+  const FakeHub::File file = model(10);
+  FakeHub fake({file});
+  const Folder folder;
+  write(folder / "models--lab--tiny/snapshots/" + kCommit + "/m-Q4_0.gguf", file.content);
+  const auto pulled = Attempt(fake, folder).pull();
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_TRUE(pulled->was_there);
+  EXPECT_TRUE(fake.content_requests().empty());
+  EXPECT_FALSE(std::filesystem::is_symlink(pulled->path));
+}
+
+// Fewer bytes at once than asked for: an answer that servers may give.
+TEST(Download, ServersThatGiveLessAtOnce) {
+  const FakeHub::File file = model(3 * kChunk);
+  FakeHub fake({file});
+  fake.intercept = [&](const Incoming& incoming, Answer& answer) {
+    const std::string range = incoming.header("range");
+    if (incoming.method != "GET" || range.empty()) return false;
+    const size_t first = std::stoull(range.substr(6)),
+                 last = std::min<size_t>(first + 99, std::stoull(range.substr(range.find('-') + 1)));
+    answer.reply(206, fmt::format("Content-Range: bytes {}-{}/{}\r\n", first, last, file.content.size()),
+                 file.content.substr(first, last - first + 1));
+    return true;
+  };
+  const Folder folder;
+  const auto pulled = Attempt(fake, folder, [](HubOptions& o) {
+                        o.download.first_pause = o.download.max_pause = std::chrono::seconds(30);
+                      }).pull();
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_EQ(content_of(pulled->path), file.content);
+}
+
 // What is there but has another size is no copy of it.
 TEST(Download, ADamagedBlobIsReplaced) {
   const FakeHub::File file = model(3 * kChunk);
