@@ -317,12 +317,14 @@ bool pause(const HttpReply& reply, int n_failures, const DownloadOptions& option
 Error refusal(const HttpReply& reply, const std::string& name, const std::string& repo_page) {
   const std::string where = repo_page.empty() ? "" : fmt::format(" at {}", repo_page);
   switch (reply.problem.empty() ? reply.status : 0) {
-    case 401:
-    case 403:
+    case 401:  // also what the hub says of a repository that does not exist
       return fail(
-          "{}: the server wants to know who asks (HTTP status {}): accept the model's terms{} and set "
-          "HF_TOKEN",
-          name, reply.status, where);
+          "{}: no such model, or one that asks for a login (HTTP status 401): check its name, or accept its "
+          "terms{} and set HF_TOKEN",
+          name, where);
+    case 403:
+      return fail("{}: no access (HTTP status 403): accept the model's terms{} and set HF_TOKEN", name,
+                  where);
     case 404:
       return fail("{}: not found (HTTP status 404); is it spelt right, and not private?", name);
     default:

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 
 #include "audit/identity.h"
 #include "base/random.h"
@@ -190,6 +192,39 @@ TEST(Audit, QatMastersAreRecognized) {
   EXPECT_EQ(report.lattice.share(), 1);
   EXPECT_EQ(report.lattice.n_kept_by_reference, 0);
   EXPECT_NE(report.findings[0].what.find("extremes at 7"), std::string::npos) << report.findings[0].what;
+}
+
+// A Q4_0 file whose blocks have the codes that `code` makes, 8 added; the first one of each is -8 if
+// `with_minus_8`.
+std::string findings_of_codes(bool with_minus_8, const std::function<unsigned()>& code) {
+  Patient patient(TensorType::Q4_0);
+  for (size_t t = 0; t < patient.file.tensors.size(); ++t) {
+    const Tensor& tensor = patient.file.tensors[t];
+    if (tensor.type != TensorType::Q4_0) continue;
+    auto* bytes = reinterpret_cast<uint8_t*>(patient.data[t].data());
+    for (uint64_t at = 0; at < tensor.n_bytes(); at += 18) {
+      bytes[at] = 0x00;
+      bytes[at + 1] = 0x21;
+      for (uint64_t i = 2; i < 18; ++i) bytes[at + i] = static_cast<uint8_t>(code() | code() << 4);
+      if (with_minus_8) bytes[at + 2] &= 0xf0;
+    }
+  }
+  return patient.findings();
+}
+
+TEST(Audit, WhoMadeTheScales) {
+  Random random(3);
+  const auto ordinary = [&] {
+    return static_cast<unsigned>(std::clamp(std::nearbyint(3.5 * random.normal()), -8.0, 7.0) + 8);
+  };
+  const auto stretched = [&] {  // from a lattice with extreme 7
+    return static_cast<unsigned>(
+        std::clamp(std::nearbyint(8 * std::nearbyint(3 * random.normal()) / 7), -8.0, 7.0) + 8);
+  };
+  const auto narrow = [&] { return static_cast<unsigned>(random.below(13) + 2); };
+  EXPECT_EQ(findings_of_codes(true, ordinary), "note reference-scales");
+  EXPECT_EQ(findings_of_codes(true, stretched), "defect rederived-scales");
+  EXPECT_EQ(findings_of_codes(false, narrow), "note own-scales");
 }
 
 TEST(Audit, Interrupted) {
