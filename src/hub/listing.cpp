@@ -51,7 +51,10 @@ Result<RemoteFile> parse_file(const Json& entry) {
   const std::string* path = text_of(entry, "path");
   if (path == nullptr || !is_safe_path(*path))
     return fail("the list of files has the unsafe name '{}'", path == nullptr ? "" : printable(*path));
-  RemoteFile file{*path, TRY(size_of(entry, *path)), {}};
+  // Not within braces: what they have already built would be lost when TRY returns.
+  RemoteFile file;
+  file.n_bytes = TRY(size_of(entry, *path));
+  file.path = *path;
   const auto lfs = entry.find("lfs");
   const bool is_lfs = lfs != entry.end() && lfs->is_object();
   if (is_lfs && TRY(size_of(*lfs, *path)) != file.n_bytes)
