@@ -2,8 +2,8 @@
 # Compares Carat with what others wrote (development only): every codec with ggml's; logits, tokens and greedy
 # continuations with llama.cpp's (npm's node-llama-cpp, CPU), on synthetic models and on the lab's; the tokenizer with
 # another one on a vocabulary of real size; and, where CARAT_TEMPLATE names published chat templates (see template.mjs),
-# the chat template with a Jinja interpreter. Needs node 20 or newer. Arguments go to conformance.mjs: --full for every
-# type on every size, --only TEXT for some.
+# the chat template with a Jinja interpreter; and the cache of downloads with the hub's own library. Needs node 20 or
+# newer. Arguments go to conformance.mjs: --full for every type on every size, --only TEXT for some.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,4 +29,5 @@ node tests/conformance/template.mjs "$carat"
 if [ -e models/lab-s.gguf ]; then
   node tests/conformance/tokens.mjs "$carat" models/lab-s.gguf
   node tests/conformance/lab.mjs "$carat"
+  node tests/conformance/hub.mjs "$carat"
 fi

@@ -122,7 +122,7 @@ class Bench {
 };
 
 Result<int> bench(const Flags& flags) {
-  const auto model = TRY(open_model(flags.file));
+  const auto model = TRY(open_model(TRY(local_file(flags.file))));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
   Bench runner = TRY(Bench::create(model, *backend, TRY(flags.engine.kv_type()), flags));
   std::vector<Measurement> results;

@@ -22,12 +22,14 @@ struct Command {
   Run (*add)(CLI::App& app);  // declares the flags; what it returns runs after they are parsed
 };
 
+Run add_audit(CLI::App& app);
 Run add_bench(CLI::App& app);
 Run add_compare(CLI::App& app);
 Run add_inspect(CLI::App& app);
 Run add_lab(CLI::App& app);
 Run add_logits(CLI::App& app);
 Run add_perplexity(CLI::App& app);
+Run add_pull(CLI::App& app);
 Run add_quantize(CLI::App& app);
 Run add_run(CLI::App& app);
 Run add_synth(CLI::App& app);

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "hub/cache.h"
 #include "quant/codec.h"
 
 namespace carat::cli {
@@ -85,6 +86,12 @@ Result<TensorType> parse_written_type(std::string_view name, std::string_view fl
   for (const Codec& codec : codecs())
     if (codec.encode != nullptr) known += fmt::format("{}{}", known.empty() ? "" : ", ", type_name(codec.type));
   return fail("{}: '{}' is not a type that carat writes; expected one of {}", flag, name, known);
+}
+
+Result<std::string> local_file(const std::string& name) {
+  if (!hub::is_hub_name(name)) return name;
+  const auto cache = TRY(hub::Cache::from_environment());
+  return cache.find(TRY(hub::parse_request(name)));
 }
 
 Result<std::pair<std::string, TensorType>> parse_type_rule(const std::string& rule) {

@@ -37,6 +37,10 @@ Result<std::vector<TensorType>> parse_kv_types(const std::string& text);
 // The parts of "a,b,c".
 std::vector<std::string_view> split(std::string_view text, char separator);
 
+// The path of a model file that was named on the command line: itself, or for "hf:OWNER/REPO[:FILE]" the path in the
+// cache of downloads. Never asks the network; what is not there is an error that says how to get it.
+Result<std::string> local_file(const std::string& name);
+
 // "REGEX=TYPE" with a type that carat writes.
 Result<std::pair<std::string, TensorType>> parse_type_rule(const std::string& rule);
 Result<TensorType> parse_written_type(std::string_view name, std::string_view flag);

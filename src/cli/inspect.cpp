@@ -98,7 +98,7 @@ Run add_inspect(CLI::App& app) {
   app.add_option("file", flags->file, "GGUF file")->required();
   app.add_flag("--json", flags->json, "JSON, arrays whole");
   return [flags]() -> Result<int> {
-    const auto file = TRY(gguf::open(flags->file));
+    const auto file = TRY(gguf::open(TRY(local_file(flags->file))));
     if (flags->json)
       print_line(dump(as_json(file)));
     else

@@ -192,7 +192,7 @@ Result<int> score_draft(const Flags& flags, const std::shared_ptr<const Model>& 
   const int64_t n = static_cast<int64_t>(tokens.size());
   if (n == 0) return fail("logits: no tokens");
   const DraftOptions options{.head = flags.ordered_head ? DraftHead::ordered : DraftHead::full};
-  Drafter drafter = TRY(Drafter::create(TRY(open_assistant(flags.draft)), model, backend, options));
+  Drafter drafter = TRY(Drafter::create(TRY(open_assistant(TRY(local_file(flags.draft)))), model, backend, options));
   const int64_t n_batch = std::min<int64_t>(n, flags.max_rows);
   Forward forward = TRY(Forward::create(model, backend, {.max_rows = n_batch, .prefill_cut = !flags.no_cut}));
   const auto kv = TRY(flags.engine.kv_type());
@@ -214,7 +214,7 @@ Result<int> score_draft(const Flags& flags, const std::shared_ptr<const Model>& 
 
 Result<int> logits(const Flags& flags) {
   TRY(check_outputs({flags.out}, {flags.file, flags.draft}));
-  const auto model = TRY(open_model(flags.file));
+  const auto model = TRY(open_model(TRY(local_file(flags.file))));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
   Scorer scorer = TRY(Scorer::create(model, *backend, TRY(flags.engine.kv_type()), flags));
   if (!flags.batch.empty()) return score_batch(flags, scorer, *model);

@@ -20,6 +20,8 @@ using namespace carat::cli;
 constexpr Command kCommands[] = {
     {"compare", "judge files: which one should run on this machine?", add_compare},
     {"run", "chat in the terminal, or one completion", add_run},
+    {"audit", "is a file whole, and is it what its name says?", add_audit},
+    {"pull", "download a model, with resume and checksum", add_pull},
     {"quantize", "write a file in other tensor types", add_quantize},
     {"perplexity", "perplexity of a text, divergence from a parent", add_perplexity},
     {"logits", "log-probabilities of the next tokens", add_logits},

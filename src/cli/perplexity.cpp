@@ -21,9 +21,9 @@ struct Flags {
 };
 
 Result<int> run_perplexity(const Flags& flags) {
-  const auto model = TRY(open_model(flags.file));
+  const auto model = TRY(open_model(TRY(local_file(flags.file))));
   std::shared_ptr<const Model> parent;
-  if (!flags.parent.empty()) parent = TRY(open_model(flags.parent));
+  if (!flags.parent.empty()) parent = TRY(open_model(TRY(local_file(flags.parent))));
   const std::string text = TRY(read_file(flags.text));
   const auto tokens = model->tokenizer.encode(text, {.parse_special = true});
   ProgressBar bar;

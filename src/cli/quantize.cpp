@@ -40,7 +40,7 @@ Result<int> run_quantize(const Flags& flags) {
     options.embedding_type = TRY(parse_written_type(flags.embedding_type, "--token-embedding-type"));
   for (const std::string& rule : flags.overrides) options.overrides.push_back(TRY(parse_type_rule(rule)));
   TRY(check_outputs({flags.out}, {flags.in}));
-  const auto file = TRY(gguf::open(flags.in));
+  const auto file = TRY(gguf::open(TRY(local_file(flags.in))));
   for (const gguf::Part& part : file.parts) TRY(check_outputs({flags.out}, {part.path}));
   ProgressBar bar;
   const auto summary = TRY(quantize(file, flags.out, options, bar.callback()));

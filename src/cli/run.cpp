@@ -174,7 +174,7 @@ Result<int> chat(Session& session, const Flags& flags) {
 }
 
 Result<int> run(Flags& flags, bool has_prompt) {
-  const auto model = TRY(open_model(flags.file));
+  const auto model = TRY(open_model(TRY(local_file(flags.file))));
   flags.generate.stop_at_end = !flags.ignore_end;
   auto session = TRY(Session::create(model, TRY(make_cpu_backend(flags.engine.cpu_options())),
                                      {.n_positions = flags.n_ctx, .kv_type = TRY(flags.engine.kv_type())}));

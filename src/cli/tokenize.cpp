@@ -118,7 +118,7 @@ Result<int> bench(const Encoder& encoder, const Flags& flags, double load_second
 }
 
 Result<int> tokenize(const Flags& flags) {
-  const auto file = TRY(gguf::open(flags.file));
+  const auto file = TRY(gguf::open(TRY(local_file(flags.file))));
   const double begin = cpu_seconds();
   const auto encoder = TRY(Encoder::open(file, flags));
   if (!flags.bench.empty()) return bench(encoder, flags, cpu_seconds() - begin);

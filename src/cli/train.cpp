@@ -75,14 +75,14 @@ Result<Job> prepare(const Flags& flags, ThreadPool& pool) {
     train::initialize(job.start, flags.options.seed);
     job.tokenizer = lab::family_vocabulary();
   } else {
-    const auto model = TRY(open_model(flags.from));
+    const auto model = TRY(open_model(TRY(local_file(flags.from))));
     job.start = TRY(train::load_parameters(*model, pool));
     job.tokenizer = model->file.metadata;
   }
   if (flags.options.distill_weight > 0) {
     const std::string& path = flags.parent.empty() ? flags.from : flags.parent;
     if (path.empty()) return fail("--distill: needs --parent FILE or --from FILE");
-    const auto model = TRY(open_model(path));
+    const auto model = TRY(open_model(TRY(local_file(path))));
     job.parent = TRY(train::load_parameters(*model, pool));
   }
   return job;

@@ -3,6 +3,7 @@
 #include <climits>
 #include <map>
 
+#include "cli/common.h"
 #include "cli/compare_files.h"
 #include "cli/outputs.h"
 
@@ -111,7 +112,7 @@ Result<std::vector<CompareFile>> open_user_files(const NamedFiles& named) {
   std::vector<CompareFile> files;
   for (const FileList::Entry& entry : list.entries()) {
     CompareFile file;
-    file.model = TRY(open_model(entry.path));
+    file.model = TRY(open_model(TRY(local_file(entry.path))));
     file.family = entry.family.value_or(Family::original);
     file.parent = entry.parent;
     if (file.family != Family::original) file.seed = seed_of(file.model->file.metadata);

@@ -159,6 +159,79 @@ TEST(Lattice, ReferenceKeepsWhatTheReportSays) {
   }
 }
 
+float f16(double x) { return f16_to_f32(f32_to_f16(static_cast<float>(x))); }
+
+// What 16- and 32-bit files hold: the lattice's values as they are, or after BF16 has rounded them.
+TEST(Lattice, EveryStorageTypeIsSeenThrough) {
+  Random random(9);
+  for (int trial = 0; trial < 300; ++trial) {
+    const double scale = f16(std::exp(random.normal() - 4));
+    const Codes codes = random_codes(trial % 2 == 0 ? -8 : 7, random);
+    std::vector<float> exact, in_f16, bf16_in_f16;
+    for (const int8_t code : codes) {
+      exact.push_back(static_cast<float>(scale * code));
+      in_f16.push_back(f16(scale * code));
+      bf16_in_f16.push_back(f16(bf16(scale * code)));
+    }
+    for (const auto& [values, stored] :
+         {std::pair(exact, TensorType::F32), std::pair(in_f16, TensorType::F16),
+          std::pair(bf16_in_f16, TensorType::F16)}) {
+      const std::optional<Lattice> lattice = find_lattice(values.data(), stored);
+      ASSERT_TRUE(lattice) << type_name(stored) << " " << trial;
+      EXPECT_EQ(lattice->codes, codes);
+      EXPECT_LE(lattice->lowest_scale, scale);
+      EXPECT_GE(lattice->highest_scale, scale);
+    }
+    // F16's rounding is larger than F32's, so that these are no exact lattice.
+    if (in_f16 != exact) {
+      EXPECT_FALSE(find_lattice(in_f16.data(), TensorType::F32));
+    }
+  }
+}
+
+// Down to the numbers at which F16 has only a few bits left.
+TEST(Lattice, SubnormalsOfF16) {
+  Random random(10);
+  for (int trial = 0; trial < 300; ++trial) {
+    const double scale = std::exp(-9 - 4 * random.uniform());
+    const Codes codes = random_codes(-8, random);
+    std::vector<float> values;
+    for (const int8_t code : codes) values.push_back(f16(bf16(scale * code)));
+    ASSERT_TRUE(find_lattice(values.data(), TensorType::F16)) << scale;
+  }
+}
+
+TEST(Lattice, GaussianWeightsInF16AndF32AreOnNone) {
+  Random random(11);
+  std::vector<float> values(32 * 5000), halves(values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(0.02 * random.normal());
+    halves[i] = f16(values[i]);
+  }
+  EXPECT_EQ(lattice_share(values.data(), 32, 5000, TensorType::F32).n_on_lattice, 0);
+  EXPECT_EQ(lattice_share(halves.data(), 32, 5000, TensorType::F16).n_on_lattice, 0);
+}
+
+// BF16 scales show in numbers: an arbitrary scale's interval holds one by chance in two blocks of three.
+TEST(Lattice, Bf16ScalesAreTold) {
+  Random random(12);
+  std::vector<float> trained, arbitrary;
+  constexpr int64_t kBlocks = 2000;
+  for (int64_t b = 0; b < kBlocks; ++b) {
+    const double scale = std::exp(random.normal() - 5);
+    for (const float v : values_of(scale, random_codes(7, random))) trained.push_back(v);
+    for (const int8_t code : random_codes(7, random)) arbitrary.push_back(bf16(scale * code));
+  }
+  const LatticeReport from_training = lattice_share(trained.data(), 32, kBlocks);
+  const LatticeReport from_elsewhere = lattice_share(arbitrary.data(), 32, kBlocks);
+  EXPECT_EQ(from_training.n_on_lattice, kBlocks);
+  EXPECT_EQ(from_training.n_with_bf16_scale, kBlocks);
+  EXPECT_EQ(from_training.n_with_f16_scale, kBlocks);  // these BF16 numbers are F16 numbers, too
+  EXPECT_EQ(from_elsewhere.n_on_lattice, kBlocks);
+  EXPECT_LT(from_elsewhere.n_with_bf16_scale, kBlocks * 8 / 10);
+  EXPECT_GT(from_elsewhere.n_with_f16_scale, from_elsewhere.n_with_bf16_scale);
+}
+
 TEST(Project, IsDecodeOfEncode) {
   constexpr int64_t kColumns = 512, kRows = 7;
   Random random(7);
