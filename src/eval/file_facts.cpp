@@ -57,7 +57,7 @@ std::string fingerprint(std::span<const std::byte> bytes) {
   return fmt::format("{:016x}", state);
 }
 
-uint64_t memory_bytes(const Model& model, int64_t n_ctx, TensorType kv) {
+uint64_t memory_bytes(const Model& model, int64_t n_ctx, KvType kv) {
   constexpr int64_t kRows = 512;
   const Config& config = model.config;
   int64_t widest = 0;
