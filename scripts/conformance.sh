@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compares Carat with llama.cpp (npm's node-llama-cpp, CPU, development only): logits on synthetic models, tokens,
-# and greedy continuations on the lab models. Needs node 20 or newer. Arguments go to conformance.mjs.
+# Compares Carat with llama.cpp (npm's node-llama-cpp, CPU, development only): logits on synthetic models, KV
+# caches of every type, tokens, and greedy continuations on the lab models. Needs node 20 or newer. Arguments go to conformance.mjs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,7 @@ scripts/build.sh
 
 carat=$PWD/build/release/carat
 node tests/conformance/conformance.mjs --carat "$carat" "$@"
+node tests/conformance/kv.mjs "$carat"
 model=$(mktemp --suffix=.gguf)
 trap 'rm -f "$model"' EXIT
 "$carat" synth "$model" --like e2b --layers 5 --width-divisor 6 --vocab 2048
