@@ -41,11 +41,19 @@ struct Rope {
 
 // One layer's cache of one sequence: n_cells rows of K and of V, each n_kv_heads * head_dim values of its type.
 // Position p lives in cell p % n_cells. Without `k` the values serve as keys too: see KeyRule.
+//
+// Where `mixed`, cells in blocks (not those of F32, F16 or BF16) hold each 64 values of a head times the orthonormal
+// Hadamard matrix: it spreads a value that stands out over all of them, so that it does not widen the steps of a block.
+// Results are those without it, but for rounding. Only for heads that are multiples of 64.
 struct KvView {
   std::byte* k = nullptr;
   std::byte* v = nullptr;
   TensorType k_type = TensorType::F16, v_type = TensorType::F16;
   int64_t n_cells = 0;
+  bool mixed = false;
+
+  bool k_is_mixed() const { return mixed && type_info(k_type).block_length > 1; }
+  bool v_is_mixed() const { return mixed && type_info(v_type).block_length > 1; }
 };
 
 // How the keys of a layer whose V is its raw K projection follow from its values: both are the same vector u over the

@@ -222,7 +222,8 @@ void Forward::Impl::attention_block(int index, bool cut) {
   backend.matmul({products, n_products}, x.data(), n_rows);
   if (w.k) {
     const auto cells = segments_of(index);
-    keys_and_values(layer, w, std::ranges::any_of(cells, [](const Segment& s) { return s.kv.k != nullptr; }) ? &rope : nullptr);
+    const bool keys = std::ranges::any_of(cells, [](const Segment& s) { return s.kv.k != nullptr; });
+    keys_and_values(layer, w, keys ? &rope : nullptr);
     backend.store_kv(cells, k.data(), v.data(), layer.kv_size());
   }
   if (cut) {

@@ -83,6 +83,7 @@ KvCache::KvCache(const Config& config, const Shape& shape, Backend& backend) : s
     KvView view;
     view.k_type = shape_.type.k, view.v_type = shape_.type.v;
     view.n_cells = cells_of(layer, shape_);
+    view.mixed = layer.head_dim % 64 == 0;  // as llama.cpp does
     const auto allocate = [&](int64_t n_bytes) {
       buffers_.push_back(backend.allocate(static_cast<size_t>(n_bytes)));
       return static_cast<std::byte*>(buffers_.back()->data());

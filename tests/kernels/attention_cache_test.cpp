@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "attention_support.h"
+#include "kernels/cpu/hadamard.h"
 
 namespace carat::kernels_test {
 namespace {
@@ -28,6 +29,65 @@ std::string name_of(const CacheType& type, const AttentionShape& shape) {
 std::vector<float> rounded(const std::vector<float>& q) {
   const std::vector<double> values = rounded_to_int8(q.data(), static_cast<int64_t>(q.size()));
   return {values.begin(), values.end()};
+}
+
+std::vector<float> mixed(std::vector<float> values) {
+  mix(values.data(), static_cast<int64_t>(values.size()));
+  return values;
+}
+
+// through(), for cells that hold mixed values.
+std::vector<float> through_mixed(TensorType type, const std::vector<float>& values, int64_t row_size) {
+  if (type_info(type).block_length == 1) return through(type, values, row_size);
+  return mixed(through(type, mixed(values), row_size));
+}
+
+TEST(Hadamard, IsTheMatrixOfSigns) {
+  const std::vector<float> x = gaussian(128, 3), y = mixed(x);
+  for (size_t i = 0; i < 128; ++i) {
+    double sum = 0;
+    for (size_t j = 0; j < 64; ++j)
+      sum += (std::popcount(i % 64 & j) % 2 == 0 ? 1 : -1) * double{x[i / 64 * 64 + j]};
+    EXPECT_NEAR(y[i], sum / 8, 1e-6);
+  }
+}
+
+TEST_P(AttentionCache, MixedCellsOfEveryType) {
+  for (const Precision precision : {Precision::fast, Precision::exact}) {
+    auto cpu = backend(2, precision);
+    for (CacheType type : kTypes)
+      for (const AttentionShape& shape : {AttentionShape{8, 1, 64, 0}, {4, 2, 128, 9}, {2, 2, 512, 0}}) {
+        SCOPED_TRACE(name_of(type, shape));
+        type.mixed = true;
+        Problem p = make_problem(shape, 41, 8);
+        const std::vector<float> out = run(*cpu, p, type, 41, {20, 21});
+        if (shape.window > 0) {
+          EXPECT_TRUE(same_bits(out, run(*cpu, p, type, 20, std::vector<int64_t>(41, 1))));
+        }
+        if (precision == Precision::fast && type_info(type.k).block_length > 1)
+          p.q = mixed(rounded(mixed(p.q)));
+        const auto k = through_mixed(type.k, p.k, p.kv_size()), v = through_mixed(type.v, p.v, p.kv_size());
+        for (int64_t i = 0; i < p.n_positions; ++i) expect_attention(p, k, v, out, i);
+        if (HasFatalFailure()) return;
+      }
+  }
+}
+
+// One value that stands out widens the steps of its block; mixed, it does not.
+TEST_P(AttentionCache, MixingTamesOutliers) {
+  auto cpu = backend(1, Precision::exact);
+  Problem p = make_problem({4, 1, 64, 0}, 60, 9);
+  for (size_t i = 5; i < p.v.size(); i += 64) p.v[i] *= 30, p.k[i] *= 30, p.q[i] /= 30;
+  const std::vector<float> truth = run(*cpu, p, F32, 60, {60});
+  const auto error = [&](bool is_mixed) {
+    CacheType type(Q4_0);
+    type.mixed = is_mixed;
+    const std::vector<float> out = run(*cpu, p, type, 60, {60});
+    double sum = 0;
+    for (size_t i = 0; i < out.size(); ++i) sum += std::pow(double{out[i]} - truth[i], 2);
+    return sum;
+  };
+  EXPECT_LT(error(true), 0.5 * error(false));
 }
 
 TEST_P(AttentionCache, EveryTypeAgainstPlainSoftmax) {
@@ -164,11 +224,11 @@ struct OneVector {
   }
 
   // Queries whose norm was taken in and which were rounded to 8 bits where no pair turns.
-  std::vector<float> split_queries() const {
+  std::vector<float> split_queries(bool is_mixed) const {
     std::vector<float> q = both.q, rest = both.q;
     for (size_t i = 0; i < q.size(); ++i)
       rest[i] = turns(static_cast<int64_t>(i) % dim) ? 0 : q[i] * norm[i % static_cast<size_t>(dim)];
-    rest = rounded(rest);
+    rest = is_mixed ? mixed(rounded(mixed(rest))) : rounded(rest);
     for (size_t i = 0; i < q.size(); ++i)
       if (!turns(static_cast<int64_t>(i) % dim)) q[i] = rest[i];
     return q;
@@ -197,19 +257,26 @@ TEST_P(AttentionCache, OneVectorOfEveryType) {
     auto cpu = backend(2, precision), alone = backend(1, precision);
     for (const auto& [dim, n_turning] : {std::pair<int64_t, int64_t>{64, 13}, {128, 32}, {512, 64}}) {
       const OneVector layer(*cpu, dim, n_turning);
-      for (const TensorType type : {F16, BF16, Q8_0, Q5_0, Q4_0, Q4_1}) {
-        SCOPED_TRACE(fmt::format("{}, {} of {} pairs", type_name(type), n_turning, dim / 2));
-        const std::vector<float> out = run(*cpu, layer.one, one_vector(type), 300, {299, 1});
-        const std::vector<float> u = through(type, layer.both.v, layer.both.kv_size());
-        const bool split =
-            precision == Precision::fast && type_info(type).block_length > 1 && n_turning % 32 == 0;
-        Problem p = layer.both;
-        if (split) p.q = layer.split_queries();
-        const std::vector<float> k = layer.keys(u, !split);
-        for (const int64_t i : {0, 17, 255, 256, 298, 299}) expect_attention(p, k, u, out, i);
-        EXPECT_TRUE(
-            same_bits(out, run(*alone, layer.one, one_vector(type), 320, std::vector<int64_t>(300, 1))));
-      }
+      for (const TensorType type : {F16, BF16, Q8_0, Q5_0, Q4_0, Q4_1})
+        for (const bool is_mixed : {false, true}) {
+          SCOPED_TRACE(
+              fmt::format("{}, {} of {} pairs, mixed {}", type_name(type), n_turning, dim / 2, is_mixed));
+          CacheType cache = one_vector(type);
+          cache.mixed = is_mixed;
+          const std::vector<float> out = run(*cpu, layer.one, cache, 300, {299, 1});
+          const std::vector<float>& v = layer.both.v;
+          const int64_t row_size = layer.both.kv_size();
+          const std::vector<float> u =
+              is_mixed ? through_mixed(type, v, row_size) : through(type, v, row_size);
+          const bool split = precision == Precision::fast && type_info(type).block_length > 1 &&
+                             n_turning % (is_mixed ? 64 : 32) == 0;
+          Problem p = layer.both;
+          if (split) p.q = layer.split_queries(is_mixed);
+          const std::vector<float> k = layer.keys(u, !split);
+          for (const int64_t i : {0, 17, 255, 256, 298, 299}) expect_attention(p, k, u, out, i);
+          EXPECT_TRUE(same_bits(out, run(*alone, layer.one, cache, 320, std::vector<int64_t>(300, 1))));
+          if (HasFatalFailure()) return;
+        }
     }
   }
 }

@@ -14,7 +14,7 @@ using enum TensorType;
 // How a cache keeps keys and values; `has_keys` off: one vector for both.
 struct CacheType {
   TensorType k, v;
-  bool has_keys = true;
+  bool has_keys = true, mixed = false;
   CacheType(TensorType both) : k(both), v(both) {}
   CacheType(TensorType keys, TensorType values) : k(keys), v(values) {}
 };
@@ -29,7 +29,8 @@ inline Cache make_cache(CacheType type, int64_t n_cells, int64_t row_size) {
   Cache cache;
   cache.v.resize(static_cast<size_t>(n_cells) * row_bytes(type.v, row_size));
   if (type.has_keys) cache.k.resize(static_cast<size_t>(n_cells) * row_bytes(type.k, row_size));
-  cache.view = {type.has_keys ? cache.k.data() : nullptr, cache.v.data(), type.k, type.v, n_cells};
+  cache.view = {
+      type.has_keys ? cache.k.data() : nullptr, cache.v.data(), type.k, type.v, n_cells, type.mixed};
   return cache;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/hadamard.h"
 #include "quant/codec.h"
 
 namespace carat {
@@ -85,8 +86,9 @@ void merge(const KernelTable& kernels, const PartialSums& part, int64_t query, i
 void finish(const AttentionCall& call, const AttentionTile& tile, int64_t query, const PartialSums& acc) {
   const int64_t row = tile.segment->first_row + tile.row + query / tile.n_heads;
   const int64_t head = tile.head + query % tile.n_heads, dim = call.shape.head_dim;
-  call.kernels->divide(acc.sums + query * dim, dim, acc.totals[query],
-                       call.out + (row * call.shape.n_heads + head) * dim);
+  float* out = call.out + (row * call.shape.n_heads + head) * dim;
+  call.kernels->divide(acc.sums + query * dim, dim, acc.totals[query], out);
+  if (tile.segment->kv.v_is_mixed()) mix(out, dim);
 }
 
 TileWorker::TileWorker(const AttentionCall& call, const AttentionTile& tile, Scratch& scratch)
@@ -100,7 +102,7 @@ TileWorker::TileWorker(const AttentionCall& call, const AttentionTile& tile, Scr
       keys_(choose_keys()),
       n_turning_(keys_ == Keys::stored ? 0 : call.angles->n_turning()),
       int8_format_(-1) {
-  CHECK(tile.to - tile.from <= kv_.n_cells);
+  CHECK(tile.to - tile.from <= kv_.n_cells && (!kv_.mixed || dim_ % kMixed == 0));
   if (call.precision == Precision::fast && keys_ != Keys::rebuilt)
     int8_format_ = int8_format(keys_ == Keys::stored ? kv_.k_type : kv_.v_type);
   Carver count(nullptr);
@@ -115,7 +117,8 @@ TileWorker::TileWorker(const AttentionCall& call, const AttentionTile& tile, Scr
 TileWorker::Keys TileWorker::choose_keys() const {
   if (kv_.k != nullptr) return Keys::stored;
   CHECK(call_.shape.key_rule != nullptr && call_.angles != nullptr);
-  const bool whole_blocks = call_.angles->n_turning() % 32 == 0 && dim_ % 64 == 0;
+  const int64_t unit = kv_.mixed ? kMixed : 32;  // what cannot be split: blocks, or what is mixed
+  const bool whole_blocks = call_.angles->n_turning() % unit == 0 && dim_ % (2 * unit) == 0;
   const bool by_integers = call_.precision == Precision::fast && int8_format(kv_.v_type) >= 0;
   return by_integers && whole_blocks ? Keys::split : Keys::rebuilt;
 }
@@ -128,6 +131,7 @@ void TileWorker::carve(Carver& carver) {
   sums_ = PartialSums::carve(carver, n_queries_, dim_);
   if (keys_ == Keys::split) {
     turning_ = carver.take<float>(n_queries_ * 2 * n_turning_);
+    turning_norm_ = carver.take<float>(2 * n_turning_);
     turned_scores_ = carver.take<float>(n_queries_ * kSpan);
   }
   if (int8_format_ < 0) return;
@@ -144,6 +148,9 @@ void TileWorker::take_queries() {
     std::copy_n(call_.q + (row * call_.shape.n_heads + tile_.head) * dim_, n, q_ + r * n);
   }
   if (keys_ == Keys::split) split_queries();
+  // Mixing both sides of a product leaves it as it is.
+  if (keys_ == Keys::stored ? kv_.k_is_mixed() : keys_ == Keys::split && kv_.v_is_mixed())
+    mix(q_, n_queries_ * dim_);
   if (int8_format_ < 0) return;
   rounded_ = lay_out_int8_rows(n_queries_, dim_, rounded_memory_);
   for (int64_t i = 0; i < n_queries_; ++i) kernels_.quantize_row(q_ + i * dim_, dim_, rounded_, i);
@@ -151,6 +158,9 @@ void TileWorker::take_queries() {
 
 // q . K = q_turning . K_turning + (q norm)_rest . u_rest
 void TileWorker::split_queries() {
+  const float* norm = call_.shape.key_rule->norm;
+  std::copy_n(norm, n_turning_, turning_norm_);
+  std::copy_n(norm + dim_ / 2, n_turning_, turning_norm_ + n_turning_);
   for (int64_t i = 0; i < n_queries_; ++i) {
     float *q = q_ + i * dim_, *turning = turning_ + i * 2 * n_turning_;
     for (const int64_t half : {int64_t{0}, dim_ / 2}) {
@@ -158,7 +168,7 @@ void TileWorker::split_queries() {
       std::fill_n(q + half, n_turning_, 0.0f);
       turning += n_turning_;
     }
-    for (int64_t d = 0; d < dim_; ++d) q[d] *= call_.shape.key_rule->norm[d];
+    for (int64_t d = 0; d < dim_; ++d) q[d] *= norm[d];
   }
 }
 
@@ -186,12 +196,20 @@ TileWorker::Run TileWorker::decoded(const Run& run, const float* norm) const {
   return {run.from, run.n, reinterpret_cast<const std::byte*>(decoded_), dim_ * kFloatBytes, TensorType::F32};
 }
 
+// Decoded values [n, width] become keys that have yet to be turned.
+void TileWorker::to_keys(int64_t n, int64_t width, const float* norm) const {
+  if (kv_.v_is_mixed()) mix(decoded_, n * width);
+  kernels_.decode_f32({decoded_, width * kFloatBytes, n, width, norm, decoded_, width});
+}
+
 void TileWorker::take_scores(int64_t from, int64_t to) {
   const int64_t few = std::clamp<int64_t>(kDecodedFloats / dim_, 1, kSpan);
   const auto place = [&](const Run& run) { return scores_ + (run.from - span_begin_); };
   if (keys_ == Keys::rebuilt) {
     each_run(kv_.v, kv_.v_type, few, from, to, [&](const Run& run) {
-      const Run keys = decoded(run, call_.shape.key_rule->norm);
+      const float* norm = call_.shape.key_rule->norm;
+      const Run keys = decoded(run, kv_.v_is_mixed() ? nullptr : norm);
+      if (kv_.v_is_mixed()) to_keys(run.n, dim_, norm);
       kernels_.turn_rows({decoded_, run.n, dim_ / 2, n_turning_, call_.angles->row(run.from)});
       score(keys, place(run));
     });
@@ -226,12 +244,12 @@ void TileWorker::add_turned_scores(int64_t from, int64_t to) {
   const int64_t half = dim_ / 2, width = 2 * n_turning_;
   if (width == 0) return;
   const int64_t few = std::clamp<int64_t>(kDecodedFloats / width, 1, kSpan);
-  const float* norm = call_.shape.key_rule->norm;
   each_run(kv_.v, kv_.v_type, few, from, to, [&](const Run& run) {
-    decode_cells(kernels_, run.type, {run.data, run.stride, run.n, n_turning_, norm, decoded_, width});
+    decode_cells(kernels_, run.type, {run.data, run.stride, run.n, n_turning_, nullptr, decoded_, width});
     decode_cells(kernels_, run.type,
-                 {run.data + row_offset(run.type, half), run.stride, run.n, n_turning_, norm + half,
+                 {run.data + row_offset(run.type, half), run.stride, run.n, n_turning_, nullptr,
                   decoded_ + n_turning_, width});
+    to_keys(run.n, width, turning_norm_);
     kernels_.turn_rows({decoded_, run.n, n_turning_, n_turning_, call_.angles->row(run.from)});
     kernels_.dots_f32({decoded_, width * kFloatBytes, run.n, turning_, width, n_queries_, width,
                        turned_scores_ + (run.from - span_begin_), kSpan});

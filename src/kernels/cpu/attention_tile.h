@@ -93,6 +93,7 @@ class TileWorker {
   template <class Body>
   void each_run(const std::byte* cells, TensorType type, int64_t most, int64_t from, int64_t to,
                 const Body& body) const;
+  void to_keys(int64_t n, int64_t width, const float* norm) const;
   void take_scores(int64_t from, int64_t to);
   void score(const Run& run, float* scores) const;
   void add_turned_scores(int64_t from, int64_t to);
@@ -113,7 +114,8 @@ class TileWorker {
   // Memory.
   float* q_ = nullptr;        // [n_queries, head_dim]; where keys are split, normed, and 0 where pairs turn
   float* turning_ = nullptr;  // [n_queries, 2 n_turning], the turning pairs of split queries
-  float* scores_ = nullptr;   // [n_queries, kSpan]
+  float* turning_norm_ = nullptr;  // [2 n_turning]
+  float* scores_ = nullptr;        // [n_queries, kSpan]
   float* turned_scores_ = nullptr;
   float* decoded_ = nullptr;  // keys or values
   std::byte* rounded_memory_ = nullptr;
