@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compares Carat with what others wrote (development only): every codec with ggml's; logits, tokens and greedy
-# continuations with llama.cpp's (npm's node-llama-cpp, CPU), on synthetic models and on the lab's; the tokenizer with
+# continuations with llama.cpp's (npm's node-llama-cpp, CPU), on synthetic models (KV caches of every type too) and on the lab's; the tokenizer with
 # another one on a vocabulary of real size; and, where CARAT_TEMPLATE names published chat templates (see template.mjs),
 # the chat template with a Jinja interpreter; and the cache of downloads with the hub's own library. Needs node 20 or
 # newer. Arguments go to conformance.mjs: --full for every type on every size, --only TEXT for some.
@@ -20,6 +20,7 @@ carat=$PWD/build/release/carat
 node tests/conformance/conformance.mjs --carat "$carat" "$@"
 node tests/conformance/files.mjs "$carat"
 node tests/conformance/draft.mjs "$carat"
+node tests/conformance/kv.mjs "$carat"
 model=$(mktemp --suffix=.gguf)
 trap 'rm -f "$model"' EXIT
 "$carat" synth "$model" --like e2b --layers 5 --width-divisor 6 --vocab 2048

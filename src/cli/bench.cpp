@@ -45,7 +45,7 @@ std::vector<Token> random_tokens(int64_t n, int64_t n_vocab) {
 
 class Bench {
  public:
-  static Result<Bench> create(std::shared_ptr<const Model> model, Backend& backend, TensorType kv,
+  static Result<Bench> create(std::shared_ptr<const Model> model, Backend& backend, KvType kv,
                               const Flags& flags) {
     const int64_t n_positions = flags.depth + std::max(flags.n_prompt, flags.n_decode);
     if (n_positions > model->config.context_length)

@@ -39,7 +39,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 void EngineFlags::add_to(CLI::App& app) {
   app.add_option("-t,--threads", n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
   app.add_flag("--exact", exact, "float activations: slower, free of the engine's own rounding");
-  app.add_option("--kv", kv, "type of the KV cache: f16 (default), f32, bf16, q8_0, q4_0, …");
+  app.add_option("--kv", kv, "type of the KV cache: f16 (default), bf16, f32, q8_0, q5_0, q4_0; of keys and values: q8_0/q4_0");
 }
 
 int EngineFlags::thread_count() const { return n_threads > 0 ? n_threads : default_thread_count(); }
@@ -48,9 +48,9 @@ CpuOptions EngineFlags::cpu_options() const {
   return {.n_threads = thread_count(), .precision = exact ? Precision::exact : Precision::fast};
 }
 
-Result<TensorType> EngineFlags::kv_type() const {
+Result<KvType> EngineFlags::kv_type() const {
   const auto types = TRY(parse_kv_types(kv));
-  if (types.size() != 1) return fail("--kv {}: expected one type", kv);
+  if (types.size() != 1) return fail("--kv {}: expected one type, or two as in q8_0/q4_0", kv);
   return types.front();
 }
 
@@ -68,12 +68,11 @@ Result<std::vector<Token>> parse_token_list(const std::string& text, int64_t n_v
   return tokens;
 }
 
-Result<std::vector<TensorType>> parse_kv_types(const std::string& text) {
-  std::vector<TensorType> types;
+Result<std::vector<KvType>> parse_kv_types(const std::string& text) {
+  std::vector<KvType> types;
   for (const std::string_view part : split(text, ',')) {
-    const auto type = parse_type_name(part);
-    if (!type || !can_encode(*type) || type_info(*type).block_length > 32)
-      return fail("--kv: '{}' is not a cache type; expected f16, bf16, f32, q8_0, q5_0 or q4_0", part);
+    const auto type = parse_kv_type(part);
+    if (!type) return fail("--kv: {}", type.error().message);
     types.push_back(*type);
   }
   return types;

@@ -25,14 +25,14 @@ struct EngineFlags {
   void add_to(CLI::App& app);
   int thread_count() const;
   CpuOptions cpu_options() const;
-  Result<TensorType> kv_type() const;
+  Result<KvType> kv_type() const;
 };
 
 // "2,300,337" -> ids, each checked against the vocabulary.
 Result<std::vector<Token>> parse_token_list(const std::string& text, int64_t n_vocab);
 
-// "f16,q8_0" -> types that a cache can have.
-Result<std::vector<TensorType>> parse_kv_types(const std::string& text);
+// "f16,q8_0,q8_0/q4_0" -> types that a cache can have.
+Result<std::vector<KvType>> parse_kv_types(const std::string& text);
 
 // The parts of "a,b,c".
 std::vector<std::string_view> split(std::string_view text, char separator);

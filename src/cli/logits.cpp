@@ -48,7 +48,7 @@ Result<void> check_row(std::span<const float> logits, int64_t position) {
 
 class Scorer {
  public:
-  static Result<Scorer> create(std::shared_ptr<const Model> model, Backend& backend, TensorType kv,
+  static Result<Scorer> create(std::shared_ptr<const Model> model, Backend& backend, KvType kv,
                                const Flags& flags) {
     Forward forward =
         TRY(Forward::create(model, backend, {.max_rows = flags.max_rows, .prefill_cut = !flags.no_cut}));
@@ -75,7 +75,7 @@ class Scorer {
   }
 
  private:
-  Scorer(std::shared_ptr<const Model> model, Backend& backend, TensorType kv, const Flags& flags, Forward forward)
+  Scorer(std::shared_ptr<const Model> model, Backend& backend, KvType kv, const Flags& flags, Forward forward)
       : model_(std::move(model)), backend_(backend), kv_(kv), flags_(flags), forward_(std::move(forward)) {}
 
   Result<void> score(std::span<const float> hidden, int64_t position, const RowSink& sink) {
@@ -91,7 +91,7 @@ class Scorer {
 
   std::shared_ptr<const Model> model_;
   Backend& backend_;
-  TensorType kv_;
+  KvType kv_;
   const Flags& flags_;
   Forward forward_;
 };

@@ -19,7 +19,7 @@ namespace carat {
 struct SessionOptions {
   int64_t n_positions = 4096;  // longest text in tokens; at most the model's context length is used
   int64_t max_batch = 512;     // prompt tokens per pass
-  TensorType kv_type = TensorType::F16;
+  KvType kv_type = TensorType::F16;
 };
 
 enum class StopReason { end_of_generation, limit, context_full, callback, interrupted };

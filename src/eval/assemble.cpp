@@ -140,7 +140,7 @@ class Assembler {
 
   // Among rows of one parent and KV type, ordered by divergence, how often each beats the next on a prompt.
   void count_wins() {
-    std::map<std::pair<int, TensorType>, std::vector<int>> groups;
+    std::map<std::pair<int, KvType>, std::vector<int>> groups;
     for (int r = 0; r < n_rows(); ++r) {
       const ReportRow& row = report_.rows[static_cast<size_t>(r)];
       if (row.divergence && !row.is_parent) groups[{row.parent, row.kv}].push_back(r);
@@ -193,7 +193,7 @@ class Assembler {
   // Holm over all tests of a table under one KV type: exact match and NLL of each pair; the categories of all its
   // pairs are a family beside it.
   void judge_tables() {
-    std::map<std::pair<Table, TensorType>, std::vector<Comparison*>> families;
+    std::map<std::pair<Table, KvType>, std::vector<Comparison*>> families;
     for (Comparison& c : report_.comparisons)
       families[{c.table, report_.rows[static_cast<size_t>(c.row)].kv}].push_back(&c);
     for (const auto& [key, members] : families) {

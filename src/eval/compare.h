@@ -26,7 +26,7 @@ struct CompareRequest {
   std::vector<CompareFile> files;
   const Suite* suite = nullptr;
   // Every file is judged with every type; divergence is always from the parent with the first.
-  std::vector<TensorType> kv_types{TensorType::F16};
+  std::vector<KvType> kv_types{TensorType::F16};
   Precision precision = Precision::exact;
   std::optional<Budget> budget;
   bool measure_speed = true;

@@ -150,7 +150,7 @@ std::vector<CacheEffect> cache_effects(const EvalReport& report, const Sample& s
     effect.nll = contrast(nll_quantity(report));
     result.push_back(effect);
   }
-  std::map<TensorType, std::vector<CacheEffect*>> families;
+  std::map<KvType, std::vector<CacheEffect*>> families;
   for (CacheEffect& effect : result) families[rows[effect.qat].kv].push_back(&effect);
   for (const auto& [kv, members] : families) {
     std::vector<PairFigures> figures;

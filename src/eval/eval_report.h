@@ -11,6 +11,7 @@
 
 #include "eval/statistics.h"
 #include "kernels/backend.h"
+#include "model/kv_type.h"
 #include "tensor/type.h"
 
 namespace carat {
@@ -51,7 +52,7 @@ struct ReportRow {
   int file = -1;    // index into the request's files
   int parent = -1;  // the row of its unquantized parent with the first KV type; -1: it is one, or none is known
   bool is_parent = false;
-  TensorType kv = TensorType::F16;
+  KvType kv = TensorType::F16;
   Precision precision = Precision::exact;
 
   std::string types;                       // "Q4_0 (Q6_K)"

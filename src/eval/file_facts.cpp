@@ -64,7 +64,7 @@ std::string fingerprint(const gguf::File& file) {
   return file.parts.size() > 1 ? fingerprint(std::as_bytes(std::span(all))) : all;
 }
 
-uint64_t memory_bytes(const Model& model, int64_t n_ctx, TensorType kv) {
+uint64_t memory_bytes(const Model& model, int64_t n_ctx, KvType kv) {
   constexpr int64_t kRows = 512;
   const Config& config = model.config;
   int64_t widest = 0;

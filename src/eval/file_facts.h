@@ -21,7 +21,7 @@ std::string fingerprint(const gguf::File& file);
 
 // Bytes that running the file takes: weights, one sequence's KV cache of n_ctx positions, activations of one
 // batch.
-uint64_t memory_bytes(const Model& model, int64_t n_ctx, TensorType kv);
+uint64_t memory_bytes(const Model& model, int64_t n_ctx, KvType kv);
 
 // Name, path, family, seed, types and sizes of a row.
 ReportRow describe_file(const CompareFile& file);

@@ -67,13 +67,10 @@ void missing_parent(const std::vector<ReportRow>& rows, Warnings& warnings) {
 }
 
 void kv_types(const CompareRequest& request, Warnings& warnings) {
-  const auto is_16_bit = [](TensorType t) {
-    return t == TensorType::F16 || t == TensorType::BF16 || t == TensorType::F32;
-  };
-  const bool any_quantized = !std::all_of(request.kv_types.begin(), request.kv_types.end(), is_16_bit);
+  const bool any_quantized = std::ranges::any_of(request.kv_types, &KvType::is_quantized);
   const bool any_qat = std::any_of(request.files.begin(), request.files.end(),
                                    [](const CompareFile& f) { return f.family == Family::qat; });
-  if (!is_16_bit(request.kv_types.front()))
+  if (request.kv_types.front().is_quantized())
     warnings.push_back(
         {"kv-type", fmt::format("parents run with a {} KV cache: the cost of the cache is hidden in the "
                                 "reference, and head-to-heads lean towards QAT, which loses least by "

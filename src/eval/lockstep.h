@@ -12,13 +12,14 @@
 #include "eval/scores.h"
 #include "eval/suite.h"
 #include "kernels/backend.h"
+#include "model/kv_type.h"
 #include "model/model.h"
 
 namespace carat {
 
 struct ModelUnderTest {
   std::shared_ptr<const Model> model;
-  TensorType kv = TensorType::F16;
+  KvType kv = TensorType::F16;
   Precision precision = Precision::exact;
 };
 

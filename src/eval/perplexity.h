@@ -13,7 +13,7 @@ namespace carat {
 struct PerplexityOptions {
   int64_t n_ctx = 512;
   int64_t max_chunks = 0;  // 0: all
-  TensorType kv = TensorType::F16;
+  KvType kv = TensorType::F16;
   Precision precision = Precision::exact;
   int n_threads = 1;
   Progress progress{};

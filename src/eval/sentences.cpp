@@ -239,7 +239,7 @@ std::string sentence_of(const EvalReport& report, const Recovery& recovery) {
 std::string sentence_of(const EvalReport& report, const CacheEffect& e) {
   const ReportRow &qat = row_of(report, e.qat), &original = row_of(report, e.original);
   const std::string names = fmt::format("than {}", original.name);
-  const std::string_view kv = type_name(qat.kv), base = type_name(row_of(report, e.qat_base).kv);
+  const std::string kv = type_name(qat.kv), base = type_name(row_of(report, e.qat_base).kv);
   std::string text;
   switch (e.verdict) {
     case Verdict::better:

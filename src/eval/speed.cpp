@@ -19,7 +19,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, int n_threads) {
+Result<Speed> measure(const std::shared_ptr<const Model>& model, KvType kv, int n_threads) {
   constexpr int kMaxRepetitions = 100;
   constexpr double kEnoughSeconds = 0.4, kSlowSeconds = 2;
   model->file.release_pages();
@@ -62,7 +62,7 @@ Result<Speed> measure(const std::shared_ptr<const Model>& model, TensorType kv, 
 
 }  // namespace
 
-Result<Speed> measure_speed(const std::shared_ptr<const Model>& model, TensorType kv, int n_threads) {
+Result<Speed> measure_speed(const std::shared_ptr<const Model>& model, KvType kv, int n_threads) {
   constexpr uint64_t kCachedBytes = uint64_t{64} << 20;
   Speed speed = TRY(measure(model, kv, n_threads));
   if (n_threads == 1 || model->weight_bytes() > kCachedBytes) return speed;

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "kernels/backend.h"
+#include "model/kv_type.h"
 #include "model/model.h"
 
 namespace carat {
@@ -19,7 +20,7 @@ struct Speed {
 
 // Fast engine, best of repetitions that take about a second (one, if it takes longer than that). Models that
 // fit a cache are also timed with one thread: waiting for each other can cost threads more than they compute.
-Result<Speed> measure_speed(const std::shared_ptr<const Model>& model, TensorType kv, int n_threads);
+Result<Speed> measure_speed(const std::shared_ptr<const Model>& model, KvType kv, int n_threads);
 
 // Differences in speed below this share are not told from noise.
 inline constexpr double kSpeedNoise = 0.05;

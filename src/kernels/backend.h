@@ -39,13 +39,28 @@ struct Rope {
   std::span<const float> inverse_frequency;
 };
 
-// One layer's cache of one sequence: n_cells rows of K and of V, each n_kv_heads * head_dim values of `type`.
-// Position p lives in cell p % n_cells.
+// One layer's cache of one sequence: n_cells rows of K and of V, each n_kv_heads * head_dim values of its type.
+// Position p lives in cell p % n_cells. Without `k` the values serve as keys too: see KeyRule.
+//
+// Where `mixed`, cells in blocks (not those of F32, F16 or BF16) hold each 64 values of a head times the orthonormal
+// Hadamard matrix: it spreads a value that stands out over all of them, so that it does not widen the steps of a block.
+// Results are those without it, but for rounding. Only for heads that are multiples of 64.
 struct KvView {
   std::byte* k = nullptr;
   std::byte* v = nullptr;
-  TensorType type = TensorType::F16;
+  TensorType k_type = TensorType::F16, v_type = TensorType::F16;
   int64_t n_cells = 0;
+  bool mixed = false;
+
+  bool k_is_mixed() const { return mixed && type_info(k_type).block_length > 1; }
+  bool v_is_mixed() const { return mixed && type_info(v_type).block_length > 1; }
+};
+
+// How the keys of a layer whose V is its raw K projection follow from its values: both are the same vector u over the
+// same root mean square, so V = u, and K = u * norm, turned as at its position.
+struct KeyRule {
+  const float* norm;  // [head_dim]
+  const Rope* rope;
 };
 
 // The rows [first_row, first_row + n_rows) of a call belong to one sequence and stand at consecutive positions.
@@ -59,6 +74,7 @@ struct Segment {
 struct AttentionShape {
   int64_t n_heads, n_kv_heads, head_dim;
   int64_t window;  // a query at p sees keys p-window+1 … p; 0: all keys 0 … p
+  const KeyRule* key_rule = nullptr;  // needed where a cache has no keys
 };
 
 // The mixture of experts of one layer (reference sheet 2.7). n_ff is the experts' hidden width.
@@ -105,7 +121,8 @@ class Backend {
   virtual void norm_rope(float* x, int64_t n_rows, int64_t n_heads, int64_t head_dim, const float* weight, float eps,
                          const Rope* rope, const int32_t* positions) = 0;
 
-  // Writes K and V rows [n_rows, n_kv_heads * head_dim] into the cells of their positions.
+  // Writes K and V rows [n_rows, n_kv_heads * head_dim] into the cells of their positions; k is not read for caches
+  // without keys. Blocks of a type are whole within a head: head_dim is a multiple of their length.
   virtual void store_kv(std::span<const Segment> segments, const float* k, const float* v, int64_t row_size) = 0;
 
   // Softmax attention, scale 1, causal, of q [n_rows, n_heads * head_dim] over each segment's cache (which already

@@ -39,8 +39,9 @@ struct Drafter::Impl {
   const DraftOptions options;
   const Config& config;  // of the assistant's own network
   const AssistantWeights& weights;
-  const std::vector<int> sources;               // per layer, of the target
-  std::vector<std::vector<float>> frequencies;  // per layer
+  const std::vector<int> sources;                      // per layer, of the target
+  std::vector<std::vector<float>> frequencies;         // per layer
+  std::vector<std::vector<float>> source_frequencies;  // per layer, of the target's layer that it reads
 
   std::unique_ptr<Buffer> memory;
   float *joined, *h, *x, *y, *q, *attended, *gate, *up, *next, *scores;  // a row each
@@ -78,6 +79,9 @@ Drafter::Impl::Impl(std::shared_ptr<const Assistant> the_assistant, std::shared_
       sources(std::move(the_sources)) {
   for (const LayerConfig& layer : config.layers)
     frequencies.push_back(inverse_frequencies(layer, weights.network.rope_divisors));
+  for (const int source : sources)
+    source_frequencies.push_back(inverse_frequencies(target->config.layers[static_cast<size_t>(source)],
+                                                     target->weights.rope_divisors));
   const std::vector<int64_t> sizes = scratch_sizes(assistant->config);
   const int64_t n_floats = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
   memory = backend.allocate(static_cast<size_t>(n_floats) * sizeof(float));
@@ -128,7 +132,11 @@ void Drafter::Impl::attention_block(size_t index, const KvCache& cache) {
   rms_norm(h, w.attn_norm, x);
   multiply(w.q, x, q);
   backend.norm_rope(q, 1, layer.n_heads, layer.head_dim, w.q_norm.f32(), config.norm_eps, &rope, &position);
-  backend.attention({&segment, 1}, {layer.n_heads, layer.n_kv_heads, layer.head_dim, window}, q, attended);
+  // Where the target's cache has no keys, they follow from its values by the norm and the angles of its layer.
+  const Rope source_rope{source_frequencies[index]};
+  const KeyRule key_rule{target->weights.layers[static_cast<size_t>(sources[index])].k_norm.f32(), &source_rope};
+  backend.attention({&segment, 1}, {layer.n_heads, layer.n_kv_heads, layer.head_dim, window, &key_rule}, q,
+                    attended);
   multiply(w.o, attended, y);
   backend.add_rms_norm(y, w.post_attention_norm.f32(), 1, config.dim, config.norm_eps, h);
 }

@@ -64,7 +64,7 @@ struct Forward::Impl {
   void embed();
   void per_layer_inputs();
   void attention_block(int index, bool cut);
-  void keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope& rope);
+  void keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope* rope);
   void keep_wanted_rows();
   std::span<const Segment> segments_of(int layer);
   void ffn(int index);
@@ -204,8 +204,10 @@ void Forward::Impl::attention_block(int index, bool cut) {
   if (w.v) products[n_products++] = {&w.v, v.data(), layer.kv_size()};
   backend.matmul({products, n_products}, x.data(), n_rows);
   if (w.k) {
-    keys_and_values(layer, w, rope);
-    backend.store_kv(segments_of(index), k.data(), v.data(), layer.kv_size());
+    const auto cells = segments_of(index);
+    const bool keys = std::ranges::any_of(cells, [](const Segment& s) { return s.kv.k != nullptr; });
+    keys_and_values(layer, w, keys ? &rope : nullptr);
+    backend.store_kv(cells, k.data(), v.data(), layer.kv_size());
   }
   if (cut) {
     keep_wanted_rows();
@@ -215,19 +217,24 @@ void Forward::Impl::attention_block(int index, bool cut) {
   }
   backend.norm_rope(q.data(), n_rows, layer.n_heads, layer.head_dim, w.q_norm.f32(), config.norm_eps, &rope,
                     positions.data());
-  backend.attention(segments_of(index), {layer.n_heads, layer.n_kv_heads, layer.head_dim, layer.window},
-                    q.data(), attended.data());
+  // Where the cache has no keys, they follow from the values by the norm of the layer that wrote them.
+  const KeyRule key_rule{weights.layers[static_cast<size_t>(layer.kv_source)].k_norm.f32(), &rope};
+  backend.attention(segments_of(index),
+                    {layer.n_heads, layer.n_kv_heads, layer.head_dim, layer.window, &key_rule}, q.data(),
+                    attended.data());
   const Product output{&w.o, y.data(), config.dim};
   backend.matmul({&output, 1}, attended.data(), n_rows);
   backend.add_rms_norm(y.data(), w.post_attention_norm.f32(), n_rows, config.dim, config.norm_eps, h.data());
 }
 
-// k = RoPE(RMS(k)), v = RMS0(v) per head, where v is the raw k if the layer has no V weight.
-void Forward::Impl::keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope& rope) {
+// k = RoPE(RMS(k)), v = RMS0(v) per head, where v is the raw k if the layer has no V weight. Without a rope only the
+// values: no cache wants keys.
+void Forward::Impl::keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope* rope) {
   const float* raw_v = w.v ? v.data() : k.data();
   backend.rms_norm(raw_v, nullptr, n_rows * layer.n_kv_heads, layer.head_dim, config.norm_eps, v.data());
-  backend.norm_rope(k.data(), n_rows, layer.n_kv_heads, layer.head_dim, w.k_norm.f32(), config.norm_eps,
-                    &rope, positions.data());
+  if (rope != nullptr)
+    backend.norm_rope(k.data(), n_rows, layer.n_kv_heads, layer.head_dim, w.k_norm.f32(), config.norm_eps,
+                      rope, positions.data());
 }
 
 // Drops all rows but the wanted ones, which become segments of one row each.

@@ -20,13 +20,22 @@ int64_t cells_of(const LayerConfig& layer, const KvCache::Shape& shape) {
   return layer.sliding ? std::min(all, round_up(layer.window + shape.max_batch)) : all;
 }
 
+// One position's keys or values.
 int64_t cell_bytes(const LayerConfig& layer, TensorType type) {
   const TypeInfo& info = type_info(type);
   return (layer.kv_size() + info.block_length - 1) / info.block_length * info.block_bytes;
 }
 
-int64_t bytes_of(const LayerConfig& layer, const KvCache::Shape& shape) {
-  return saturating_multiply(cell_bytes(layer, shape.type), cells_of(layer, shape));
+bool has_keys(const LayerConfig& layer, const KvCache::Shape& shape) {
+  return !(shape.one_vector && layer.k_is_v && !layer.sliding && shape.type.k == shape.type.v);
+}
+
+int64_t key_bytes(const LayerConfig& layer, const KvCache::Shape& shape) {
+  return has_keys(layer, shape) ? saturating_multiply(cell_bytes(layer, shape.type.k), cells_of(layer, shape)) : 0;
+}
+
+int64_t value_bytes(const LayerConfig& layer, const KvCache::Shape& shape) {
+  return saturating_multiply(cell_bytes(layer, shape.type.v), cells_of(layer, shape));
 }
 
 // No batch is longer than the sequence.
@@ -44,14 +53,16 @@ Result<void> KvCache::check(const Config& config, const Shape& shape) {
                 config.context_length);
   if (shape.max_batch < 1 || shape.max_batch > INT32_MAX)
     return fail("batches of {} positions, expected 1..{}", shape.max_batch, INT32_MAX);
-  if (!can_encode(shape.type))
-    return fail("cache type {}: expected one that Carat can encode", type_name(shape.type));
-  const int64_t block_length = type_info(shape.type).block_length;
-  for (int i = 0; i < config.n_layers(); ++i) {
-    const LayerConfig& layer = config.layers[static_cast<size_t>(i)];
-    if (config.owns_kv(i) && layer.head_dim % block_length != 0)
-      return fail("cache type {} has blocks of {} values, but layer {} has heads of {}",
-                  type_name(shape.type), block_length, i, layer.head_dim);
+  for (const TensorType type : {shape.type.k, shape.type.v}) {
+    if (!can_encode(type))
+      return fail("cache type {}: expected one that Carat can encode", type_name(type));
+    const int64_t block_length = type_info(type).block_length;
+    for (int i = 0; i < config.n_layers(); ++i) {
+      const LayerConfig& layer = config.layers[static_cast<size_t>(i)];
+      if (config.owns_kv(i) && layer.head_dim % block_length != 0)
+        return fail("cache type {} has blocks of {} values, but layer {} has heads of {}", type_name(type),
+                    block_length, i, layer.head_dim);
+    }
   }
   return check_memory(bytes_needed(config, shape), fmt::format("a cache of {} positions", shape.n_positions));
 }
@@ -64,18 +75,21 @@ Result<KvCache> KvCache::create(const Config& config, const Shape& shape, Backen
 KvCache::KvCache(const Config& config, const Shape& shape, Backend& backend) : shape_(shape) {
   for (int i = 0; i < config.n_layers(); ++i) {
     const LayerConfig& layer = config.layers[static_cast<size_t>(i)];
-    cell_bytes_.push_back(cell_bytes(layer, shape_.type));
+    kv_sizes_.push_back(layer.kv_size());
     if (!config.owns_kv(i)) {
       views_.push_back(views_[static_cast<size_t>(layer.kv_source)]);
       continue;
     }
     KvView view;
-    view.type = shape_.type;
+    view.k_type = shape_.type.k, view.v_type = shape_.type.v;
     view.n_cells = cells_of(layer, shape_);
-    for (std::byte** half : {&view.k, &view.v}) {
-      buffers_.push_back(backend.allocate(static_cast<size_t>(bytes_of(layer, shape_))));
-      *half = static_cast<std::byte*>(buffers_.back()->data());
-    }
+    view.mixed = layer.head_dim % 64 == 0;  // as llama.cpp does
+    const auto allocate = [&](int64_t n_bytes) {
+      buffers_.push_back(backend.allocate(static_cast<size_t>(n_bytes)));
+      return static_cast<std::byte*>(buffers_.back()->data());
+    };
+    if (has_keys(layer, shape_)) view.k = allocate(key_bytes(layer, shape_));
+    view.v = allocate(value_bytes(layer, shape_));
     views_.push_back(view);
     // A batch may start anywhere: its first row's window and the whole batch must not meet in a ring.
     if (view.n_cells < shape_.n_positions) n_back_ = std::min(n_back_, view.n_cells - layer.window + 1);
@@ -112,21 +126,32 @@ bool KvCache::fits(const Config& config) const {
   if (views_.size() != config.layers.size()) return false;
   for (size_t i = 0; i < views_.size(); ++i) {
     const LayerConfig& layer = config.layers[i];
-    const KvView& source = views_[static_cast<size_t>(layer.kv_source)];
-    if (cell_bytes_[i] != cell_bytes(layer, shape_.type) || views_[i].n_cells != cells_of(layer, shape_) ||
-        views_[i].k != source.k)
+    const size_t source = static_cast<size_t>(layer.kv_source);
+    if (kv_sizes_[i] != layer.kv_size() || views_[i].n_cells != cells_of(layer, shape_) ||
+        views_[i].v != views_[source].v || (views_[i].k != nullptr) != has_keys(config.layers[source], shape_))
       return false;
   }
   return true;
 }
 
 int64_t KvCache::bytes_needed(const Config& config, const Shape& shape) {
-  int64_t n = 0;
-  for (int i = 0; i < config.n_layers(); ++i)
-    if (config.owns_kv(i))
-      n = saturating_add(
-          n, saturating_multiply(2, bytes_of(config.layers[static_cast<size_t>(i)], clamped(shape))));
+  const Shape held = clamped(shape);
+  int64_t n = angle_bytes(config, shape);
+  for (int i = 0; i < config.n_layers(); ++i) {
+    const LayerConfig& layer = config.layers[static_cast<size_t>(i)];
+    if (config.owns_kv(i)) n = saturating_add(n, saturating_add(key_bytes(layer, held), value_bytes(layer, held)));
+  }
   return n;
+}
+
+// One cosine and one sine for each pair that turns, which is a quarter of a full layer's; all such layers share them.
+int64_t KvCache::angle_bytes(const Config& config, const Shape& shape) {
+  int64_t n_turning = 0;
+  for (int i = 0; i < config.n_layers(); ++i) {
+    const LayerConfig& layer = config.layers[static_cast<size_t>(i)];
+    if (config.owns_kv(i) && !has_keys(layer, shape)) n_turning = std::max(n_turning, layer.head_dim / 8);
+  }
+  return saturating_multiply(2 * static_cast<int64_t>(sizeof(float)) * n_turning, round_up(shape.n_positions));
 }
 
 }  // namespace carat

@@ -1,5 +1,6 @@
 // KvCache: the keys and values of one sequence, one ring per sliding layer, one flat array per full layer,
-// nothing for layers that read another's.
+// nothing for layers that read another's. A full layer whose values are its raw keys keeps one vector for both where
+// both have the same type (docs/decisions/0007).
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "kernels/backend.h"
 #include "model/config.h"
+#include "model/kv_type.h"
 
 namespace carat {
 
@@ -16,7 +18,8 @@ class KvCache {
   struct Shape {
     int64_t n_positions;  // longest sequence
     int64_t max_batch;    // most rows written by one forward call: rings hold window + max_batch cells
-    TensorType type = TensorType::F16;
+    KvType type = TensorType::F16;
+    bool one_vector = true;  // off: keys are kept beside the values even where they follow from them
   };
   // Whether a cache of this shape and type can be made: the type has a codec, heads are whole blocks of it, the
   // model's context is long enough, and the machine has the memory.
@@ -27,7 +30,7 @@ class KvCache {
   int64_t n_used() const { return n_used_; }  // positions 0 … n_used-1 are filled
   int64_t n_positions() const { return shape_.n_positions; }
   int64_t max_batch() const { return shape_.max_batch; }
-  size_t n_bytes() const;
+  size_t n_bytes() const;  // of cells; resident are those that were written
 
   void clear();
   void advance(int64_t n);
@@ -43,8 +46,10 @@ class KvCache {
   bool fits(const Config& config) const;
 
   // Bytes that a cache of this shape takes, without making one; INT64_MAX if they are more. A row that is no whole
-  // number of the type's blocks counts as if it were padded.
+  // number of the type's blocks counts as if it were padded. The angles from which a backend rebuilds keys
+  // (angle_bytes) are not the cache's, but counted: no cache works without them.
   static int64_t bytes_needed(const Config& config, const Shape& shape);
+  static int64_t angle_bytes(const Config& config, const Shape& shape);
 
  private:
   KvCache(const Config& config, const Shape& shape, Backend& backend);
@@ -54,8 +59,8 @@ class KvCache {
   int64_t n_written_ = 0;       // the most that n_used_ was since clear()
   int64_t n_back_ = INT64_MAX;  // how far behind n_written_ every ring is whole
   std::vector<std::unique_ptr<Buffer>> buffers_;
-  std::vector<KvView> views_;        // per layer
-  std::vector<int64_t> cell_bytes_;  // per layer: K or V of one position
+  std::vector<KvView> views_;      // per layer
+  std::vector<int64_t> kv_sizes_;  // per layer: values in K or V of one position
 };
 
 }  // namespace carat

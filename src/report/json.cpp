@@ -53,7 +53,7 @@ Json row_json(const EvalReport& report, int index) {
   j["seed"] = row.seed;
   j["parent"] = row.parent >= 0 ? Json(row.parent) : Json(nullptr);
   j["is_parent"] = row.is_parent;
-  j["kv"] = std::string(type_name(row.kv));
+  j["kv"] = type_name(row.kv);
   j["precision"] = row.precision == Precision::exact ? "exact" : "fast";
   j["types"] = row.types;
   j["main_type"] = std::string(type_name(row.main_type));

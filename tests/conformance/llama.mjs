@@ -80,7 +80,7 @@ export const CONTEXT_OPTIONS = {
 };
 
 export const CONTEXT_USAGE = `  --ctx N          context size (default: what the prompt needs; never shifted)
-  --kv TYPE        K and V cache type: ${Object.keys(KV_TYPES).join(" ")} (default f16)
+  --kv TYPE[/TYPE] K and V cache type: ${Object.keys(KV_TYPES).join(" ")} (default f16); V in blocks needs --flash on
   --flash WHEN     flash attention: auto on off (default auto, which is on for the CPU; it computes in f16 even with --kv f32)
   --ubatch N       tokens per forward pass (default 512)
   --swa-full       full-size cache for sliding layers
@@ -89,7 +89,8 @@ export const CONTEXT_USAGE = `  --ctx N          context size (default: what the
 
 /** A context with one sequence that can hold `nTokens`. */
 export async function openSequence(model, nTokens, options) {
-    if (!(options.kv in KV_TYPES)) throw new UsageError(`--kv: unknown type ${options.kv}`);
+    const [keyType, valueType = keyType] = options.kv.split("/").map((type) => KV_TYPES[type]);
+    if (!keyType || !valueType) throw new UsageError(`--kv: unknown type ${options.kv}`);
     if (!(options.flash in FLASH)) throw new UsageError(`--flash: unknown value ${options.flash}`);
     // The binding keeps one cell free and shifts the context beyond that: never let it come so far.
     const contextSize = options.ctx === undefined ? nTokens + 2 : parseCount(options.ctx, "ctx");
@@ -99,8 +100,8 @@ export async function openSequence(model, nTokens, options) {
         batchSize: parseCount(options.ubatch, "ubatch"),
         threads: { ideal: Number(options.threads), min: Number(options.threads) },
         flashAttention: FLASH[options.flash],
-        experimentalKvCacheKeyType: KV_TYPES[options.kv],
-        experimentalKvCacheValueType: KV_TYPES[options.kv],
+        experimentalKvCacheKeyType: keyType,
+        experimentalKvCacheValueType: valueType,
         swaFullCache: options["swa-full"],
         ignoreMemorySafetyChecks: true,
         failedCreationRemedy: false,

@@ -17,7 +17,7 @@ using Matrix = std::vector<std::vector<double>>;  // log-probabilities [n_positi
 
 // One item alone, one call, every row, log-softmax in long double.
 Matrix plain_log_probabilities(const std::shared_ptr<const Model>& model, const SuiteItem& item,
-                               TensorType kv) {
+                               KvType kv) {
   const auto backend = make_cpu_backend({.n_threads = 1, .precision = Precision::exact}).take();
   const auto n = static_cast<int64_t>(item.tokens.size());
   Forward forward = Forward::create(model, *backend, {.max_rows = n}).take();

@@ -1,129 +1,12 @@
 // Attention and the KV cache's cells against softmax written plainly in double; windows, rings and pieces of
 // a prompt may not show in a bit of the result.
-#include "support.h"
+#include "attention_support.h"
 
 namespace carat::kernels_test {
 namespace {
 
-using enum TensorType;
-
-// One sequence's cache, and the values that its cells decode to.
-struct Cache {
-  std::vector<std::byte> k, v;
-  KvView view;
-};
-
-Cache make_cache(TensorType type, int64_t n_cells, int64_t row_size) {
-  Cache cache;
-  cache.k.resize(static_cast<size_t>(n_cells) * row_bytes(type, row_size));
-  cache.v.resize(cache.k.size());
-  cache.view = {cache.k.data(), cache.v.data(), type, n_cells};
-  return cache;
-}
-
-struct Problem {
-  AttentionShape shape;
-  int64_t n_positions;
-  std::vector<float> q, k, v;  // one row per position
-  int64_t kv_size() const { return shape.n_kv_heads * shape.head_dim; }
-  int64_t q_size() const { return shape.n_heads * shape.head_dim; }
-};
-
-Problem make_problem(const AttentionShape& shape, int64_t n_positions, uint64_t seed) {
-  Problem p{shape, n_positions, {}, {}, {}};
-  p.q = gaussian(static_cast<size_t>(n_positions * p.q_size()), seed,
-                 3 / std::sqrt(static_cast<double>(shape.head_dim)));
-  p.k = gaussian(static_cast<size_t>(n_positions * p.kv_size()), seed + 1);
-  p.v = gaussian(static_cast<size_t>(n_positions * p.kv_size()), seed + 2);
-  return p;
-}
-
-// Stores and attends the positions in pieces of the given lengths, which add up to n_positions.
-std::vector<float> run(CpuBackend& cpu, const Problem& p, TensorType type, int64_t n_cells,
-                       const std::vector<int64_t>& pieces) {
-  Cache cache = make_cache(type, n_cells, p.kv_size());
-  std::vector<float> out(p.q.size());
-  int64_t position = 0;
-  for (const int64_t n : pieces) {
-    const Segment segment{0, n, position, cache.view};
-    cpu.store_kv({&segment, 1}, p.k.data() + position * p.kv_size(), p.v.data() + position * p.kv_size(),
-                 p.kv_size());
-    cpu.attention({&segment, 1}, p.shape, p.q.data() + position * p.q_size(),
-                  out.data() + position * p.q_size());
-    position += n;
-  }
-  EXPECT_EQ(position, p.n_positions);
-  return out;
-}
-
-std::vector<float> through(TensorType type, const std::vector<float>& values, int64_t row_size) {
-  const Codec& codec = codec_of(type);
-  std::vector<float> out(values.size());
-  std::vector<std::byte> bytes(row_bytes(type, row_size));
-  for (size_t i = 0; i < values.size(); i += static_cast<size_t>(row_size)) {
-    codec.encode(values.data() + i, row_size, nullptr, bytes.data());
-    codec.decode(bytes.data(), row_size, out.data() + i);
-  }
-  return out;
-}
-
-// One query: positions [from, to] of head h, weights in double.
-void expect_attention(const Problem& p, const std::vector<float>& k, const std::vector<float>& v,
-                      const std::vector<float>& out, int64_t position) {
-  const AttentionShape& s = p.shape;
-  const int64_t from = s.window > 0 ? std::max<int64_t>(0, position - s.window + 1) : 0, dim = s.head_dim;
-  for (int64_t h = 0; h < s.n_heads; ++h) {
-    const int64_t kv_head = h / (s.n_heads / s.n_kv_heads);
-    const float* q = p.q.data() + position * p.q_size() + h * dim;
-    std::vector<double> score;
-    double largest = -1e300, score_bound = 0;
-    for (int64_t j = from; j <= position; ++j) {
-      double sum = 0, magnitude = 0;
-      for (int64_t i = 0; i < dim; ++i) {
-        const double term =
-            double{q[i]} * double{k[static_cast<size_t>(j * p.kv_size() + kv_head * dim + i)]};
-        sum += term, magnitude += std::fabs(term);
-      }
-      score.push_back(sum);
-      largest = std::max(largest, sum);
-      score_bound = std::max(score_bound, magnitude);
-    }
-    double total = 0;
-    for (double& x : score) total += x = std::exp(x - largest);
-    // Errors of scores (a sum of dim/16 + 4 additions) and of exp pass to every weight; then one addition a
-    // position.
-    const double relative = 2 * ((static_cast<double>(dim) / 16 + 8) * kEpsilon * score_bound + 2e-6) +
-                            (static_cast<double>(score.size()) + 20) * kEpsilon;
-    for (int64_t i = 0; i < dim; ++i) {
-      double sum = 0, magnitude = 0;
-      for (size_t j = 0; j < score.size(); ++j) {
-        const double term =
-            score[j] / total *
-            double{
-                v[static_cast<size_t>((from + static_cast<int64_t>(j)) * p.kv_size() + kv_head * dim + i)]};
-        sum += term, magnitude += std::fabs(term);
-      }
-      ASSERT_NEAR(out[static_cast<size_t>(position * p.q_size() + h * dim + i)], sum, relative * magnitude)
-          << "position " << position << " head " << h << " value " << i;
-    }
-  }
-}
-
 class Attention : public PerIsa {};
 CARAT_FOR_EACH_ISA(Attention);
-
-TEST_P(Attention, EveryCacheTypeAndHeadShape) {
-  auto cpu = backend();
-  const AttentionShape shapes[] = {{1, 1, 32, 0}, {8, 1, 64, 0},  {4, 2, 96, 0},
-                                   {6, 6, 32, 0}, {2, 1, 256, 7}, {33, 1, 32, 0}};
-  for (const TensorType type : with_codec({F32, F16, BF16, Q8_0, Q4_0}))
-    for (const AttentionShape& shape : shapes) {
-      const Problem p = make_problem(shape, 23, 5);
-      const auto k = through(type, p.k, p.kv_size()), v = through(type, p.v, p.kv_size());
-      const std::vector<float> out = run(*cpu, p, type, 23, {23});
-      for (int64_t i = 0; i < p.n_positions; ++i) expect_attention(p, k, v, out, i);
-    }
-}
 
 TEST_P(Attention, HeadsThatAreNotWholeVectors) {
   auto cpu = backend();
@@ -139,7 +22,19 @@ TEST_P(Attention, LongCaches) {
   const Problem p = make_problem({4, 2, 32, 0}, 700, 6);
   const auto k = through(F16, p.k, p.kv_size()), v = through(F16, p.v, p.kv_size());
   const std::vector<float> out = run(*cpu, p, F16, 700, {700});
-  for (const int64_t i : {0, 127, 128, 129, 300, 699}) expect_attention(p, k, v, out, i);
+  for (const int64_t i : {0, 127, 128, 129, 255, 256, 257, 511, 512, 699}) expect_attention(p, k, v, out, i);
+}
+
+// Scores far apart: the largest comes first, in the middle or last of several spans.
+TEST_P(Attention, SpansOfVeryDifferentWeight) {
+  auto cpu = backend(2);
+  for (const int64_t peak : {3, 300, 520}) {
+    Problem p = make_problem({2, 1, 32, 0}, 530, 7);
+    for (int64_t i = 0; i < 32; ++i)
+      p.k[static_cast<size_t>(peak * 32 + i)] = 20 * p.q[static_cast<size_t>(529 * 64 + i)];
+    const std::vector<float> out = run(*cpu, p, F32, 530, {529, 1});
+    for (const int64_t i : {298, 519, 529}) expect_attention(p, p.k, p.v, out, i);
+  }
 }
 
 TEST_P(Attention, AWindowShowsExactlyItsKeys) {
@@ -163,18 +58,40 @@ TEST_P(Attention, AWindowShowsExactlyItsKeys) {
 }
 
 TEST_P(Attention, PiecesRingsAndThreadsGiveTheSameBits) {
-  auto one = backend(1), three = backend(3);
-  for (const TensorType type : with_codec({F16, Q8_0}))
-    for (const int64_t window : {int64_t{0}, int64_t{1}, int64_t{37}}) {
-      const Problem p = make_problem({8, 2, 64, window}, 150, 21);
-      const std::vector<float> whole = run(*one, p, type, 150, {150});
-      EXPECT_TRUE(same_bits(whole, run(*three, p, type, 150, {150})));
-      EXPECT_TRUE(same_bits(whole, run(*one, p, type, 150, {1, 2, 50, 64, 1, 31, 1})));
-      EXPECT_TRUE(same_bits(whole, run(*three, p, type, 150, std::vector<int64_t>(150, 1))));
-      if (window > 0) {  // a ring of window + largest piece, wrapping at odd places
-        EXPECT_TRUE(same_bits(whole, run(*one, p, type, window + 30, {30, 30, 30, 30, 30})));
-        EXPECT_TRUE(same_bits(whole, run(*three, p, type, window + 7, std::vector<int64_t>(30, 5))));
-        EXPECT_TRUE(same_bits(whole, run(*one, p, type, window + 1, std::vector<int64_t>(150, 1))));
+  for (const Precision precision : {Precision::fast, Precision::exact}) {
+    auto one = backend(1, precision), three = backend(3, precision);
+    for (const CacheType type : {CacheType(F16), CacheType(Q8_0), CacheType(Q5_0, Q4_0)})
+      for (const int64_t window : {int64_t{0}, int64_t{1}, int64_t{37}}) {
+        const Problem p = make_problem({8, 2, 64, window}, 150, 21);
+        const std::vector<float> whole = run(*one, p, type, 150, {150});
+        EXPECT_TRUE(same_bits(whole, run(*three, p, type, 150, {150})));
+        EXPECT_TRUE(same_bits(whole, run(*one, p, type, 150, {1, 2, 50, 64, 1, 31, 1})));
+        EXPECT_TRUE(same_bits(whole, run(*three, p, type, 150, std::vector<int64_t>(150, 1))));
+        if (window > 0) {  // a ring of window + largest piece, wrapping at odd places
+          EXPECT_TRUE(same_bits(whole, run(*one, p, type, window + 30, {30, 30, 30, 30, 30})));
+          EXPECT_TRUE(same_bits(whole, run(*three, p, type, window + 7, std::vector<int64_t>(30, 5))));
+          EXPECT_TRUE(same_bits(whole, run(*one, p, type, window + 1, std::vector<int64_t>(150, 1))));
+        }
+      }
+  }
+}
+
+// Long enough that single rows are dealt to threads span by span, and a window that begins inside a span.
+TEST_P(Attention, SpansGiveTheSameBitsWhoeverComputesThem) {
+  for (const int64_t window : {int64_t{0}, int64_t{600}})
+    for (const CacheType type : {CacheType(F32), CacheType(Q8_0)}) {
+      const Problem p = make_problem({4, 1, 32, window}, 1100, 22);
+      auto one = backend(1);
+      const std::vector<float> whole = run(*one, p, type, 1100, {1100});
+      for (const int n_threads : {1, 2, 5}) {
+        auto cpu = backend(n_threads);
+        std::vector<int64_t> pieces(1100 - 1000, 1);
+        pieces.insert(pieces.begin(), 1000);
+        EXPECT_TRUE(same_bits(whole, run(*cpu, p, type, 1100, pieces))) << n_threads;
+        EXPECT_TRUE(same_bits(whole, run(*cpu, p, type, 1100, {997, 3, 50, 50}))) << n_threads;
+        if (window > 0) {
+          EXPECT_TRUE(same_bits(whole, run(*cpu, p, type, 701, std::vector<int64_t>(11, 100)))) << n_threads;
+        }
       }
     }
 }

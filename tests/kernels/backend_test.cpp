@@ -43,7 +43,7 @@ TEST(Backend, SteadyWorkAllocatesNothing) {
   const std::vector<float> q = gaussian(kRows * kDim * 4, 1), k = gaussian(kRows * kDim, 2);
   std::vector<float> out(q.size());
   std::vector<std::byte> cells(2 * kRows * kDim * sizeof(uint16_t));
-  const KvView kv{cells.data(), cells.data() + cells.size() / 2, TensorType::F16, kRows};
+  const KvView kv{cells.data(), cells.data() + cells.size() / 2, TensorType::F16, TensorType::F16, kRows};
   const Segment segment{0, kRows, 0, kv};
   EXPECT_EQ(steady_allocations([&] {
               cpu.store_kv({&segment, 1}, k.data(), k.data(), kDim);

@@ -289,7 +289,9 @@ TEST(KvCache, TakesWhatItSays) {
   for (const Variant& v : variants()) {
     const KvCache::Shape shape{.n_positions = 100, .max_batch = 10, .type = TensorType::F16};
     const KvCache cache = KvCache::create(v.config, shape, *backend).take();
-    EXPECT_EQ(static_cast<int64_t>(cache.n_bytes()), KvCache::bytes_needed(v.config, shape)) << v.name;
+    EXPECT_EQ(static_cast<int64_t>(cache.n_bytes()) + KvCache::angle_bytes(v.config, shape),
+              KvCache::bytes_needed(v.config, shape))
+        << v.name;
     EXPECT_TRUE(cache.fits(v.config));
   }
   // E2B, 32k positions: 3 full layers of 512 and 12 rings of 256 own caches; the others own nothing.
@@ -351,7 +353,8 @@ TEST(KvCache, RefusesMoreMemoryThanThereIs) {
   EXPECT_TRUE(refusal(huge, {.n_positions = 1 << 20, .max_batch = 512}).ends_with(" GiB of memory"));
   // Types whose blocks do not fit are counted too, for plans that list every type.
   EXPECT_EQ(KvCache::bytes_needed(tiny_dense_config(), {.n_positions = 32, .max_batch = 32, .type = TensorType::Q4_K}),
-            2 * 6 * 32 * 144);
+            // 4 sliding layers with K and V, 2 full ones with one vector, and the angles of 4 pairs.
+            (2 * 4 + 2) * 32 * 144 + 32 * 4 * 8);
 }
 
 TEST(Forward, RefusesMoreScratchThanThereIs) {

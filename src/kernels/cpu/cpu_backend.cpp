@@ -157,8 +157,8 @@ void CpuBackend::route(const float* scores, int64_t n_rows, int64_t n_experts, i
     char* taken = reinterpret_cast<char*>(p + n_experts);
     std::copy(row, row + n_experts, p);
     std::fill_n(taken, n_experts, char{0});
-    float total = 0;
-    kernels_.softmax(p, n_experts, &total);
+    float largest = 0, total = 0;
+    kernels_.softmax(p, n_experts, &largest, &total);
     float chosen_sum = 0;
     for (int64_t j = 0; j < n_used; ++j) {
       int64_t best = -1;  // compares scores: distinct ones may share a rounded probability
@@ -171,36 +171,6 @@ void CpuBackend::route(const float* scores, int64_t n_rows, int64_t n_experts, i
     // The softmax's own sum cancels in the renormalisation.
     for (int64_t j = 0; j < n_used; ++j) gates[r * n_used + j] /= chosen_sum;
   });
-}
-
-void CpuBackend::store_kv(std::span<const Segment> segments, const float* k, const float* v,
-                          int64_t row_size) {
-  const InUse in_use(in_use_);
-  for (const Segment& segment : segments) {
-    const KvView& kv = segment.kv;
-    const int64_t stride = static_cast<int64_t>(row_bytes(kv.type, row_size));
-    const auto put = [&](const float* row, std::byte* cell) {
-      switch (kv.type) {
-        case TensorType::F32:
-          std::memcpy(cell, row, static_cast<size_t>(stride));
-          break;
-        case TensorType::F16:
-          kernels_.to_f16(row, row_size, reinterpret_cast<uint16_t*>(cell));
-          break;
-        case TensorType::BF16:
-          kernels_.to_bf16(row, row_size, reinterpret_cast<uint16_t*>(cell));
-          break;
-        default:
-          codec_of(kv.type).encode(row, row_size, nullptr, cell);
-      }
-    };
-    CHECK(segment.n_rows <= kv.n_cells);
-    each_row(segment.n_rows, row_size * 2, [&](int64_t i) {
-      const int64_t cell = (segment.position + i) % kv.n_cells, row = segment.first_row + i;
-      put(k + row * row_size, kv.k + cell * stride);
-      put(v + row * row_size, kv.v + cell * stride);
-    });
-  }
 }
 
 }  // namespace carat

@@ -10,23 +10,12 @@
 
 #include "base/memory.h"
 #include "kernels/backend.h"
+#include "kernels/cpu/attention_tile.h"
 #include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/key_angles.h"
+#include "kernels/cpu/scratch.h"
 
 namespace carat {
-
-// Memory that is enlarged when more is asked for than ever before, so that steady work allocates nothing.
-class Scratch {
- public:
-  template <class T>
-  T* get(size_t count) {
-    if (count * sizeof(T) > bytes_.size())
-      bytes_ = AlignedArray<std::byte>(count * sizeof(T) + count * sizeof(T) / 4);
-    return reinterpret_cast<T*>(bytes_.data());
-  }
-
- private:
-  AlignedArray<std::byte> bytes_;
-};
 
 // One matrix product: n_tokens rows of x, as floats and, where the weight's kernel wants them, as integers.
 struct MatmulJob {
@@ -48,20 +37,19 @@ inline Int8Rows rows_from(Int8Rows rows, int64_t first) {
   return rows;
 }
 
+// Position of a weight's or cache's type in the integer kernels' list, or -1.
+int int8_format(TensorType type);
+
+// Memory for n_rows rounded rows of k values, a multiple of 32; the rows are not filled. 64-byte aligned.
+size_t int8_rows_bytes(int64_t n_rows, int64_t k);
+Int8Rows lay_out_int8_rows(int64_t n_rows, int64_t k, std::byte* memory);
+
 // cos and sin of a batch's positions for one Rope: a forward pass asks for the same two in every layer.
 struct RopeTable {
   std::vector<float> inverse_frequency;
   std::vector<int32_t> positions;
   std::vector<float> cosine, sine;  // [n_rows, half]
   uint64_t last_use = 0;
-};
-
-// A tile of attention: rows [row, row + n_rows) of a segment; heads [head, head + n_heads) of the model, which read KV
-// head kv_head.
-struct AttentionTile {
-  const Segment* segment;
-  int64_t row, n_rows;
-  int64_t kv_head, head, n_heads;
 };
 
 // (row, choice) pairs sorted by expert.
@@ -133,7 +121,8 @@ class CpuBackend final : public Backend {
   void dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
   const RopeTable& rope_table(const Rope& rope, int64_t n_rows, const int32_t* positions);
 
-  void attend(const struct AttentionCall& call, const AttentionTile& tile, Scratch& scratch);
+  void attend_whole(const AttentionCall& call);
+  void attend_split(const AttentionCall& call, int64_t n_spans, int64_t n_floats);
   void add_expert_jobs(const Tensor& stack, const float* x, const Int8Rows& x_int8, float* out,
                        int64_t out_stride);
 
@@ -142,10 +131,11 @@ class CpuBackend final : public Backend {
   ThreadPool pool_;
   std::string name_;
   std::vector<Scratch> scratch_;  // per thread
-  Scratch int8_scratch_, expert_scratch_;
+  Scratch int8_scratch_, expert_scratch_, partial_scratch_;
   std::vector<MatmulJob> jobs_;  // of the product in progress
   std::vector<int64_t> panel_ends_;
   std::vector<AttentionTile> tiles_;  // of the attention in progress
+  KeyAngles key_angles_;
   ExpertSlots slots_;                 // of the experts in progress
   RopeTable rope_tables_[4];
   uint64_t rope_uses_ = 0;

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int64_t kPanelRows = 16;
 
-// Position of the type in the integer kernels' list, or -1.
+}  // namespace
+
 int int8_format(TensorType type) {
   constexpr TensorType kTypes[] = {
 #define CARAT_FORMAT(name) TensorType::name,
@@ -22,29 +23,43 @@ int int8_format(TensorType type) {
   return -1;
 }
 
-}  // namespace
-
 bool CpuBackend::wants_int8(const Tensor& weight) const {
   return precision_ == Precision::fast && int8_format(weight.type) >= 0;
 }
 
+namespace {
+
 // Rows' strides are odd multiples of a cache line, so that the same place of several rows lies in different
 // sets.
-Int8Rows CpuBackend::round_rows(const float* x, int64_t n_rows, int64_t k) {
-  CHECK(k % 32 == 0);
-  const int64_t lines = (k + 63) / 64, q_stride = 64 * (lines | 1),
-                scale_stride = 16 * ((k / 32 + 15) / 16 | 1);
-  const size_t n = static_cast<size_t>(n_rows),
-               bytes_per_row = static_cast<size_t>(q_stride + scale_stride * 20);
-  std::byte* p = int8_scratch_.get<std::byte>(n * bytes_per_row);
+Int8Rows int8_strides(int64_t k) {
   Int8Rows rows{};
-  rows.q_stride = q_stride;
-  rows.scale_stride = scale_stride;
-  rows.q = reinterpret_cast<int8_t*>(p);
-  rows.scale = reinterpret_cast<float*>(p += n * static_cast<size_t>(q_stride));
-  rows.scaled32 = rows.scale + n * static_cast<size_t>(scale_stride);
-  rows.scaled16 = rows.scaled32 + n * static_cast<size_t>(scale_stride);
-  rows.sums = reinterpret_cast<int16_t*>(rows.scaled16 + n * static_cast<size_t>(2 * scale_stride));
+  rows.q_stride = 64 * ((k + 63) / 64 | 1);
+  rows.scale_stride = 16 * ((k / 32 + 15) / 16 | 1);
+  return rows;
+}
+
+}  // namespace
+
+size_t int8_rows_bytes(int64_t n_rows, int64_t k) {
+  const Int8Rows rows = int8_strides(k);
+  return static_cast<size_t>(n_rows * (rows.q_stride + rows.scale_stride * 20));
+}
+
+Int8Rows lay_out_int8_rows(int64_t n_rows, int64_t k, std::byte* memory) {
+  CHECK(k % 32 == 0);
+  Int8Rows rows = int8_strides(k);
+  const int64_t n_scales = n_rows * rows.scale_stride;
+  rows.q = reinterpret_cast<int8_t*>(memory);
+  rows.scale = reinterpret_cast<float*>(memory + n_rows * rows.q_stride);
+  rows.scaled32 = rows.scale + n_scales;
+  rows.scaled16 = rows.scaled32 + n_scales;
+  rows.sums = reinterpret_cast<int16_t*>(rows.scaled16 + 2 * n_scales);
+  return rows;
+}
+
+Int8Rows CpuBackend::round_rows(const float* x, int64_t n_rows, int64_t k) {
+  const Int8Rows rows =
+      lay_out_int8_rows(n_rows, k, int8_scratch_.get<std::byte>(int8_rows_bytes(n_rows, k)));
   each_row(n_rows, 2 * k, [&](int64_t row) { kernels_.quantize_row(x + row * k, k, rows, row); });
   return rows;
 }

@@ -37,7 +37,7 @@ struct Int8Rows {
 // The same product for blocks of integers with integer activations.
 struct Int8Dots {
   const uint8_t* weights;
-  int64_t row_bytes;
+  int64_t row_bytes;  // between rows; at least a row's own
   int64_t n_rows;
   int64_t k;
   Int8Rows x;
@@ -66,6 +66,27 @@ struct WeightedSum {
   float* acc;  // [n_queries, dim]
 };
 
+// out[r, :] = what row r of a cache decodes to, value for value as its codec says; times norm, if given.
+struct CellRows {
+  const void* cells;
+  int64_t stride;  // bytes between rows
+  int64_t n_rows;
+  int64_t k;
+  const float* norm;  // [k] or nullptr
+  float* out;
+  int64_t out_stride;  // floats between rows
+};
+
+// The first n_turning pairs (i, i + half) of each row turn by the angle whose cosine and sine stand in
+// angles[r, i] and angles[r, n_turning + i].
+struct TurnRows {
+  float* x;  // [n_rows, 2 half]
+  int64_t n_rows;
+  int64_t half;
+  int64_t n_turning;
+  const float* angles;  // [n_rows, 2 n_turning]
+};
+
 // Quantized types with an integer kernel; each has an unpacker of its name in generic/.
 #define CARAT_INT8_FORMATS(FORMAT)                                                               \
   FORMAT(Q4_0)                                                                                   \
@@ -89,8 +110,17 @@ inline constexpr int kInt8FormatCount = static_cast<int>(Int8Format::count);
   KERNEL(weighted_sum_f32, (const WeightedSum&))                                              \
   KERNEL(weighted_sum_f16, (const WeightedSum&))                                              \
   KERNEL(weighted_sum_bf16, (const WeightedSum&))                                             \
-  /* x[0 … n) -> exp(x - max); *sum gets their sum. n >= 1 */                               \
-  KERNEL(softmax, (float* x, int64_t n, float* sum))                                          \
+  KERNEL(decode_f32, (const CellRows&))                                                       \
+  KERNEL(decode_f16, (const CellRows&))                                                       \
+  KERNEL(decode_bf16, (const CellRows&))                                                      \
+  KERNEL(decode_q8_0, (const CellRows&)) /* of blocks: k is a multiple of 32 */               \
+  KERNEL(decode_q5_0, (const CellRows&))                                                      \
+  KERNEL(decode_q4_0, (const CellRows&))                                                      \
+  KERNEL(turn_rows, (const TurnRows&))                                                        \
+  /* x[0 … n) -> exp(x - max); *largest gets max and *sum their sum. n >= 1 */              \
+  KERNEL(softmax, (float* x, int64_t n, float* largest, float* sum))                          \
+  /* acc = acc * a + x * b */                                                                 \
+  KERNEL(blend, (float* acc, const float* x, int64_t n, float a, float b))                    \
   /* out = x / divisor */                                                                     \
   KERNEL(divide, (const float* x, int64_t n, float divisor, float* out))                      \
   KERNEL(quantize_row, (const float* x, int64_t k, const Int8Rows& rows, int64_t row))        \

@@ -118,6 +118,12 @@ inline Floats load_bf16_part(const uint16_t* p, int64_t n) {
   memcpy(copy, p, static_cast<size_t>(n) * 2);
   return load_bf16(copy);
 }
+inline Floats set1_f16(const uint8_t* p) {
+  int16_t bits;
+  memcpy(&bits, p, 2);
+  const __m256 d = _mm256_cvtph_ps(_mm_set1_epi16(bits));
+  return {d, d};
+}
 inline void store16(uint16_t* p, __m128i low, __m128i high, int64_t n) {
   uint16_t copy[16];
   _mm_storeu_si128(reinterpret_cast<__m128i*>(copy), low);
@@ -159,6 +165,17 @@ inline Part part_of(Floats v, int i) { return i == 0 ? v.a : v.b; }
 // ---- 32-bit integers
 
 inline Ints set1_int(int32_t x) { return {_mm256_set1_epi32(x), _mm256_set1_epi32(x)}; }
+inline Ints load_ints(const int32_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)),
+          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 8))};
+}
+inline __m128i load_half(const uint8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
+inline Ints load_u8(const uint8_t* p) {
+  return {_mm256_cvtepu8_epi32(load_half(p)), _mm256_cvtepu8_epi32(load_half(p + 8))};
+}
+inline Ints load_s8(const uint8_t* p) {
+  return {_mm256_cvtepi8_epi32(load_half(p)), _mm256_cvtepi8_epi32(load_half(p + 8))};
+}
 inline Ints add(Ints a, Ints b) { return {_mm256_add_epi32(a.a, b.a), _mm256_add_epi32(a.b, b.b)}; }
 inline Ints sub(Ints a, Ints b) { return {_mm256_sub_epi32(a.a, b.a), _mm256_sub_epi32(a.b, b.b)}; }
 inline Ints mul(Ints a, Ints b) { return {_mm256_mullo_epi32(a.a, b.a), _mm256_mullo_epi32(a.b, b.b)}; }

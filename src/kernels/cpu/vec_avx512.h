@@ -84,6 +84,11 @@ inline Floats load_bf16(const uint16_t* p) {
 inline Floats load_bf16_part(const uint16_t* p, int64_t n) {
   return widen_bf16(_mm256_maskz_loadu_epi16(first_lanes(n), p));
 }
+inline Floats set1_f16(const uint8_t* p) {
+  int16_t bits;
+  memcpy(&bits, p, 2);
+  return {_mm512_cvtph_ps(_mm256_set1_epi16(bits))};
+}
 inline void store_f16_part(uint16_t* p, Floats v, int64_t n) {
   _mm256_mask_storeu_epi16(p, first_lanes(n), _mm512_cvtps_ph(v.v, _MM_FROUND_TO_NEAREST_INT));
 }
@@ -114,6 +119,10 @@ inline Part part_of(Floats v, int) { return v.v; }
 // ---- 32-bit integers
 
 inline Ints set1_int(int32_t x) { return {_mm512_set1_epi32(x)}; }
+inline Ints load_ints(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
+inline __m128i load16(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+inline Ints load_u8(const uint8_t* p) { return {_mm512_cvtepu8_epi32(load16(p))}; }
+inline Ints load_s8(const uint8_t* p) { return {_mm512_cvtepi8_epi32(load16(p))}; }
 inline Ints add(Ints a, Ints b) { return {_mm512_add_epi32(a.v, b.v)}; }
 inline Ints sub(Ints a, Ints b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 inline Ints mul(Ints a, Ints b) { return {_mm512_mullo_epi32(a.v, b.v)}; }
@@ -169,7 +178,6 @@ inline Bytes lookup(const uint8_t* table, Bytes a) {
 inline Ints as_ints(Bytes a) { return {a.v}; }
 inline Bytes as_bytes(Ints a) { return {a.v}; }
 
-inline __m128i load16(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
 inline __m128i gather4_four(const uint8_t* p, int64_t stride) {
   const __m128i ab = _mm_unpacklo_epi32(_mm_loadu_si32(p), _mm_loadu_si32(p + stride));
   const __m128i cd = _mm_unpacklo_epi32(_mm_loadu_si32(p + 2 * stride), _mm_loadu_si32(p + 3 * stride));

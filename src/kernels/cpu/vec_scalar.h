@@ -154,6 +154,8 @@ inline Floats load_bf16_part(const uint16_t* p, int64_t n) {
   return r;
 }
 inline Floats load_bf16(const uint16_t* p) { return load_bf16_part(p, 16); }
+// All lanes: the f16 number in two bytes.
+inline Floats set1_f16(const uint8_t* p) { return set1(f16_lane(static_cast<uint16_t>(p[0] | p[1] << 8))); }
 // Round to nearest even.
 inline void store_f16_part(uint16_t* p, Floats v, int64_t n) {
   for (int64_t i = 0; i < n; ++i) p[i] = to_f16_lane(v.lane[i]);
@@ -190,6 +192,22 @@ inline Part part_of(Floats v, int i) { return part_load(v.lane + kPartLanes * i)
 inline Ints set1_int(int32_t x) {
   Ints r;
   CARAT_LANES r.lane[i] = x;
+  return r;
+}
+inline Ints load_ints(const int32_t* p) {
+  Ints r;
+  memcpy(r.lane, p, sizeof r.lane);
+  return r;
+}
+// Sixteen bytes, widened without and with sign.
+inline Ints load_u8(const uint8_t* p) {
+  Ints r;
+  CARAT_LANES r.lane[i] = p[i];
+  return r;
+}
+inline Ints load_s8(const uint8_t* p) {
+  Ints r;
+  CARAT_LANES r.lane[i] = static_cast<int8_t>(p[i]);
   return r;
 }
 inline Ints add(Ints a, Ints b) {

@@ -5,5 +5,6 @@
 #include "kernels/cpu/generic/rows.inl"
 #include "kernels/cpu/generic/float_dots.inl"
 #include "kernels/cpu/generic/attention.inl"
+#include "kernels/cpu/generic/cells.inl"
 #include "kernels/cpu/generic/int8.inl"
 #include "kernels/cpu/generic/table.inl"

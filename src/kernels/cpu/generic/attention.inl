@@ -1,21 +1,29 @@
-// The parts of attention that are not dot products: softmax over one row of scores, and the sum of values
-// weighted by it. Sums run in the order of positions, so neither ring wraps nor pieces of a prompt show in
-// the result.
+// The parts of attention that are not dot products: softmax over one row of scores, the sum of values weighted
+// by it, and putting the results of two spans together. Sums run in the order of positions, so neither ring wraps
+// nor pieces of a prompt show in the result.
 namespace carat {
 namespace {
 
-void softmax(float* x, int64_t n, float* total) {
+void softmax(float* x, int64_t n, float* largest, float* total) {
   Floats top = set1(x[0]);
   each_sixteen(n, [&](int64_t i, int64_t m) { top = max(m == 16 ? load(x + i) : set1(x[0]), top); });
-  float largest = max_lane(top);
-  for (int64_t i = n / 16 * 16; i < n; ++i) largest = x[i] > largest ? x[i] : largest;
-  const Floats shift = set1(largest);
+  float peak = max_lane(top);
+  for (int64_t i = n / 16 * 16; i < n; ++i) peak = x[i] > peak ? x[i] : peak;
+  const Floats shift = set1(peak);
   Floats sums = zero();
   each_sixteen(n, [&](int64_t i, int64_t m) {
     store_n(x + i, exponential(sub(load_n(x + i, m), shift)), m);
-    sums = add(sums, load_n(x + i, m));  // read back: lanes past the end are zero, not exp(-largest)
+    sums = add(sums, load_n(x + i, m));  // read back: lanes past the end are zero, not exp(-peak)
   });
+  *largest = peak;
   *total = sum(sums);
+}
+
+void blend(float* acc, const float* x, int64_t n, float a, float b) {
+  const Floats of_acc = set1(a), of_x = set1(b);
+  each_sixteen(n, [&](int64_t i, int64_t m) {
+    store_n(acc + i, fma(load_n(x + i, m), of_x, mul(load_n(acc + i, m), of_acc)), m);
+  });
 }
 
 template <class Row>

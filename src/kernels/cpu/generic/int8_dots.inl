@@ -145,8 +145,10 @@ void int8_dots(const Int8Dots& d) {
     const uint8_t* weights = d.weights + row * d.row_bytes;
     const uint8_t* next = row + 32 <= d.n_rows ? weights + 16 * d.row_bytes : weights;
     if (n < 16) {
-      memcpy(s.rows, weights, static_cast<size_t>(n * d.row_bytes));
-      memset(s.rows + n * d.row_bytes, 0, static_cast<size_t>((16 - n) * d.row_bytes));
+      // Rows may lie apart (one head of a cache's cells): what is between them is not theirs to read.
+      const size_t used = static_cast<size_t>(d.k / Format::kBlock * Format::kBytes);
+      for (int64_t r = 0; r < n; ++r) memcpy(s.rows + r * d.row_bytes, weights + r * d.row_bytes, used);
+      for (int64_t r = n; r < 16; ++r) memset(s.rows + r * d.row_bytes, 0, used);
       weights = next = s.rows;
     }
     panel_dots<Format>(d, weights, next, s);
