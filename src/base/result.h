@@ -67,7 +67,8 @@ class [[nodiscard]] Result<void> {
 }  // namespace carat
 
 // TRY(expression of type Result<T>) yields the T, or returns the Error from the enclosing function. The counter gives
-// a TRY within a TRY a name of its own.
+// a TRY within a TRY a name of its own. Not within the braces of an initializer: returning from there forgets to destroy
+// the members already built.
 #define TRY(...) CARAT_TRY_AS(CARAT_JOIN(try_result_, __COUNTER__), __VA_ARGS__)
 #define CARAT_JOIN(a, b) CARAT_JOIN_EXPANDED(a, b)
 #define CARAT_JOIN_EXPANDED(a, b) a##b

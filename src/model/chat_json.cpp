@@ -80,8 +80,11 @@ Result<JsonValue::Object> arguments_of(const JsonValue& function) {
 Result<ToolCall> call_of(const JsonValue& value) {
   const JsonValue* function = value.find("function");
   if (function == nullptr) return fail("a tool call without \"function\"");
-  return ToolCall{TRY(text_or_empty(value, "id")), TRY(text_or_empty(*function, "name")),
-                  TRY(arguments_of(*function))};
+  ToolCall call;
+  call.id = TRY(text_or_empty(value, "id"));
+  call.name = TRY(text_or_empty(*function, "name"));
+  call.arguments = TRY(arguments_of(*function));
+  return call;
 }
 
 Result<ChatTurn> turn_of(const JsonValue& message) {
