@@ -142,10 +142,10 @@ void check_tokens(const Conversation& conversation, bool empty_thought) {
   int64_t n_markers = 0;
   std::string text;
   bool has_models_words = false;
-  for (const Segment& segment : segments.list()) {
-    const bool is_token = segment.kind == Segment::Kind::marker && tokenizer().find(segment.text) >= 0;
+  for (const ChatSegment& segment : segments.list()) {
+    const bool is_token = segment.kind == ChatSegment::Kind::marker && tokenizer().find(segment.text) >= 0;
     n_markers += is_token ? 1 : 0;
-    has_models_words = has_models_words || segment.kind == Segment::Kind::models;
+    has_models_words = has_models_words || segment.kind == ChatSegment::Kind::models;
     text += segment.text;
   }
   CHECK(render_chat(conversation.turns, options) == text);
@@ -154,8 +154,8 @@ void check_tokens(const Conversation& conversation, bool empty_thought) {
   if (!has_models_words) CHECK(std::count_if(tokens.begin(), tokens.end(), is_marker) == n_markers);
   for (const char* control : {"<bos>", "<|turn>", "<turn|>", "<eos>", "<|tool>", "<|tool_response>"}) {
     const int64_t n =
-        std::count_if(segments.list().begin(), segments.list().end(), [&](const Segment& segment) {
-          return segment.kind == Segment::Kind::marker && segment.text == control;
+        std::count_if(segments.list().begin(), segments.list().end(), [&](const ChatSegment& segment) {
+          return segment.kind == ChatSegment::Kind::marker && segment.text == control;
         });
     CHECK(std::count(tokens.begin(), tokens.end(), tokenizer().find(control)) == n);
   }

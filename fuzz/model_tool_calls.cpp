@@ -70,7 +70,7 @@ void check_round_trip(const ToolCall& call) {
   Segments segments;
   render_call(call, segments);
   std::string text;
-  for (const Segment& segment : segments.list())
+  for (const ChatSegment& segment : segments.list())
     if (segment.text != "<|tool_call>" && segment.text != "<tool_call|>") text += segment.text;
   const auto again = parse_tool_call(text);
   CHECK(again && again->complete && again->call.name == call.name);

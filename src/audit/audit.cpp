@@ -52,7 +52,7 @@ void describe(const gguf::File& file, AuditReport& report) {
     report.n_tensor_bytes += facts.n_bytes;
   }
   for (const Tensor& tensor : file.tensors)
-    report.tensors.push_back({gguf::printable(tensor.name), tensor.type, part_of(tensor.name), {}});
+    report.tensors.push_back({gguf::printable(tensor.name), tensor.type, part_of(tensor.name), tensor.n_bytes(), {}});
 }
 
 // What only a Gemma 4 language model has.
@@ -173,6 +173,7 @@ Result<AuditReport> audit(const gguf::File& file, const AuditOptions& options, c
   for (FileDigest& digest : report.files)
     digest.expected = options.expected_sha256.empty() ? hash_by_place(digest.path) : options.expected_sha256;
   if (!Work(file, options, progress).run(report)) return fail("{}: interrupted", file.path);
+  report.is_scanned = options.scan;
   check_hashes(report);
   if (report.architecture == "gemma4")
     check_model(file, report);

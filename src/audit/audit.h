@@ -41,6 +41,7 @@ struct TensorAudit {
   std::string name;  // printable
   TensorType type;
   Part part;
+  uint64_t n_bytes = 0;
   TensorScan scan;
 };
 
@@ -58,7 +59,8 @@ struct AuditReport {
   uint64_t n_tensor_bytes = 0;
 
   std::vector<PartFacts> parts;
-  std::vector<TensorAudit> tensors;  // as in the file; without a scan if none was asked for
+  bool is_scanned = false;           // the tensors' data was looked at
+  std::vector<TensorAudit> tensors;  // as in the file
   LatticeReport lattice;             // over all matrices that may lie on one
   Q4_0Codes codes;                   // over all Q4_0 tensors
   VocabularyFacts vocabulary;

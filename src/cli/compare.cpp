@@ -119,6 +119,7 @@ Result<int> compare_files(const Flags& flags) {
   if (flags.suite != kLabSuite) inputs.push_back(flags.suite);
   TRY(check_outputs({flags.json, flags.report}, inputs));
   auto files = TRY(open_user_files(flags.named));
+  for (const CompareFile& file : files) TRY(check_outputs_beside({flags.json, flags.report}, file.model->file));
   const Suite suite = TRY(open_suite(flags, files));
   TRY(comparer.judge(std::move(files), suite));
   TRY(comparer.publish());

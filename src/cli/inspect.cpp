@@ -6,7 +6,9 @@
 
 #include "cli/command.h"
 #include "cli/common.h"
+#include "gguf/layout.h"
 #include "gguf/reader.h"
+#include "report/text_table.h"
 
 namespace carat::cli {
 namespace {
@@ -57,11 +59,11 @@ void print_table(const gguf::File& file) {
   }
   print_line("\nmetadata");
   for (const auto& entry : file.metadata.entries())
-    print_line(fmt::format("  {:<44} {}", entry.key, shortened(dump(to_json(entry.value, false)), 100)));
+    print_line(fmt::format("  {:<44} {}", gguf::printable(entry.key), printable(shortened(dump(to_json(entry.value, false)), 100))));
   print_line("\ntensors");
   std::map<std::string_view, std::pair<uint64_t, uint64_t>> by_type;  // count, bytes
   for (const Tensor& tensor : file.tensors) {
-    print_line(fmt::format("  {:<36} {:<8} {:>14} B  {}", tensor.name, type_name(tensor.type), tensor.n_bytes(),
+    print_line(fmt::format("  {:<36} {:<8} {:>14} B  {}", gguf::printable(tensor.name), type_name(tensor.type), tensor.n_bytes(),
                            to_string(tensor.shape)));
     auto& [count, bytes] = by_type[type_name(tensor.type)];
     ++count;

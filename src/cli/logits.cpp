@@ -22,6 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr int kMaxTop = 1 << 20;
+
 struct Flags {
   std::string file, prompt, batch, out, draft;
   std::optional<std::string> tokens;  // given, even if empty, it is what is scored
@@ -172,9 +174,12 @@ Result<int> score_batch(const Flags& flags, Scorer& scorer, const Model& model) 
         return fail("{}: item {}: {} is not a token id", flags.batch, answers.size(), id.dump());
       tokens.push_back(id);
     }
+    if (job.contains("all") && !job["all"].is_boolean())
+      return fail("{}: item {}: \"all\" is {}, expected true or false", flags.batch, answers.size(), job["all"].dump());
+    if (job.contains("top") && (!job["top"].is_number_integer() || job["top"] < 0 || job["top"] > kMaxTop))
+      return fail("{}: item {}: \"top\" is {}, expected 0..{}", flags.batch, answers.size(), job["top"].dump(), kMaxTop);
     const bool all = job.value("all", flags.all);
     const int top = job.value("top", flags.top);
-    if (top < 0) return fail("{}: item {}: \"top\" is {}", flags.batch, answers.size(), top);
     Json rows = Json::array();
     TRY(scorer.run(tokens, all, [&](int64_t position, std::span<float> logits) -> Result<void> {
       rows.push_back({{"pos", position}, {"top", top_tokens(logits, top)}});
@@ -198,7 +203,13 @@ Result<int> score_draft(const Flags& flags, const std::shared_ptr<const Model>& 
   const auto kv = TRY(flags.engine.kv_type());
   KvCache cache = TRY(KvCache::create(model->config, {.n_positions = n, .max_batch = n_batch, .type = kv}, backend));
   std::vector<float> logits(static_cast<size_t>(model->config.n_vocab));
-  const std::span<const float> hidden = prefill(forward, cache, tokens);
+  const auto n_before = static_cast<size_t>((n - 1) / n_batch * n_batch);  // whole batches before the last
+  for (size_t begin = 0; begin < n_before; begin += static_cast<size_t>(n_batch)) {
+    if (interrupted()) return fail("interrupted");
+    const Chunk chunk{&cache, tokens.subspan(begin, static_cast<size_t>(n_batch))};
+    forward.run({&chunk, 1}, Rows::none);
+  }
+  const std::span<const float> hidden = prefill(forward, cache, tokens.subspan(n_before));
   forward.logits(hidden, 1, logits.data());
   TRY(check_row(logits, n - 1));
   const auto token = static_cast<Token>(std::max_element(logits.begin(), logits.end()) - logits.begin());
@@ -215,13 +226,16 @@ Result<int> score_draft(const Flags& flags, const std::shared_ptr<const Model>& 
 Result<int> logits(const Flags& flags) {
   TRY(check_outputs({flags.out}, {flags.file, flags.draft}));
   const auto model = TRY(open_model(TRY(local_file(flags.file))));
+  TRY(check_outputs_beside({flags.out}, model->file));
   const auto backend = TRY(make_cpu_backend(flags.engine.cpu_options()));
-  Scorer scorer = TRY(Scorer::create(model, *backend, TRY(flags.engine.kv_type()), flags));
-  if (!flags.batch.empty()) return score_batch(flags, scorer, *model);
-  const auto tokens = flags.tokens ? TRY(parse_token_list(*flags.tokens, model->config.n_vocab))
-                                   : model->tokenizer.encode(flags.prompt, {.parse_special = flags.special});
+  std::vector<Token> tokens;
+  if (flags.tokens)
+    tokens = TRY(parse_token_list(*flags.tokens, model->config.n_vocab));
+  else if (flags.batch.empty())
+    tokens = model->tokenizer.encode(flags.prompt, {.parse_special = flags.special});
   if (!flags.draft.empty()) return score_draft(flags, model, *backend, tokens);
-  return score_one(flags, scorer, *model, tokens);
+  Scorer scorer = TRY(Scorer::create(model, *backend, TRY(flags.engine.kv_type()), flags));
+  return flags.batch.empty() ? score_one(flags, scorer, *model, tokens) : score_batch(flags, scorer, *model);
 }
 
 }  // namespace
@@ -236,7 +250,7 @@ Run add_logits(CLI::App& app) {
   input->require_option(1);
   app.add_flag("--special", flags->special, "control tokens in --prompt are tokens")->needs(prompt);
   app.add_flag("--all", flags->all, "every position, not only the last");
-  app.add_option("--top", flags->top, "tokens per position (default 10)")->check(CLI::Range(1, 1 << 20));
+  app.add_option("--top", flags->top, "tokens per position (default 10)")->check(CLI::Range(1, kMaxTop));
   app.add_flag("--json", flags->json, "JSON");
   app.add_option("--out", flags->out, "write the logits as F.npy, f32 [rows, vocabulary]");
   auto* draft = app.add_option("--draft", flags->draft,

@@ -59,4 +59,10 @@ Result<void> check_outputs(const std::vector<std::string>& outputs, const std::v
   return {};
 }
 
+Result<void> check_outputs_beside(const std::vector<std::string>& outputs, const gguf::File& input) {
+  std::vector<std::string> paths;
+  for (const gguf::Part& part : input.parts) paths.push_back(part.path);
+  return check_outputs(outputs, paths);
+}
+
 }  // namespace carat::cli

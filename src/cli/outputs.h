@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "gguf/reader.h"
 
 namespace carat::cli {
 
@@ -15,5 +16,8 @@ bool is_same_file(const std::string& a, const std::string& b);
 // Errors: an output that cannot be created, or that is also an input or another output. Empty paths stand for files
 // that nobody asked for.
 Result<void> check_outputs(const std::vector<std::string>& outputs, const std::vector<std::string>& inputs);
+
+// The same for an input that has been opened: all parts of a split model, and files whose names were resolved.
+Result<void> check_outputs_beside(const std::vector<std::string>& outputs, const gguf::File& input);
 
 }  // namespace carat::cli

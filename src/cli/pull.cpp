@@ -183,11 +183,13 @@ Result<int> run_pull(const Flags& flags) {
   }
   const auto model = TRY(choose(request, files, flags.json));
   std::vector<hub::Pulled> pulled;
+  hub::Request pinned = request;  // all parts of one commit, whatever is pushed meanwhile
   for (const std::string& path : model) {
     TransferLine line;
     pulled.push_back(TRY(hub.pull(
-        request, file_of(files, path),
+        pinned, file_of(files, path),
         [&](uint64_t done, uint64_t total, std::string_view what) { line.update(done, total, what); })));
+    pinned.revision = pulled.back().commit;
   }
   print_pulled(request, pulled, model, flags.json);
   return 0;

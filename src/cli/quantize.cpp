@@ -41,7 +41,7 @@ Result<int> run_quantize(const Flags& flags) {
   for (const std::string& rule : flags.overrides) options.overrides.push_back(TRY(parse_type_rule(rule)));
   TRY(check_outputs({flags.out}, {flags.in}));
   const auto file = TRY(gguf::open(TRY(local_file(flags.in))));
-  for (const gguf::Part& part : file.parts) TRY(check_outputs({flags.out}, {part.path}));
+  TRY(check_outputs_beside({flags.out}, file));
   ProgressBar bar;
   const auto summary = TRY(quantize(file, flags.out, options, bar.callback()));
   print_line(fmt::format("{}: {:.2f} MB -> {:.2f} MB, {:.3f} bits per weight", flags.out,

@@ -36,6 +36,7 @@ void append(const OutputDelta& delta, ChatTurn& turn) {
 // The answer as the next prompt shows it.
 ChatTurn as_turn(const Generation& generation, const Tokenizer& tokenizer) {
   ChatTurn turn{ChatTurn::Role::model, ""};
+  turn.is_parsed = true;
   OutputParser parser;
   for (const Token token : generation.tokens) append(parser.push(token, tokenizer), turn);
   append(parser.finish(), turn);
@@ -64,7 +65,7 @@ void print_statistics(const Generation& generation) {
                generation.decode_bytes_per_second() / 1e9, std::string(name_of(generation.stopped)).c_str());
 }
 
-// Prints an answer as it comes: thoughts dimmed, and on a terminal only; calls as the model wrote them.
+// Prints an answer as it comes: thoughts dimmed, and on a terminal only; calls with their arguments as JSON.
 class AnswerPrinter {
  public:
   explicit AnswerPrinter(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}

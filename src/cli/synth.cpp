@@ -59,6 +59,8 @@ Result<int> run_synth(const Flags& flags) {
   ProgressBar bar;
   if (target) {
     AssistantConfig config = TRY(synth_assistant_config(shape, flags.ordered_head));
+    if (flags.ordered_head && config.n_centroids == 0)
+      return fail("--ordered-head: the assistant of {} has none, only those of e2b and e4b do", shape.like);
     set_window(config.network, flags.window);
     TRY(synthesize(config, weights, flags.out, assistant_dialects().front(), bar.callback()));
     return 0;

@@ -95,6 +95,7 @@ Result<int> bench(const Encoder& encoder, const Flags& flags, double load_second
   for (const std::string& path : flags.bench) {
     const auto file = TRY(MappedFile::open(path));
     const std::string_view text(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
+    if (text.size() >= UINT32_MAX) return fail("{}: {} bytes, at most 4 GiB can be encoded at once", path, text.size());
     size_t n_tokens = 0;
     double best = 1e9;
     const double begin = cpu_seconds();

@@ -66,6 +66,8 @@ Result<void> apply_recipe(Flags& flags) {
   return fail("--recipe: no run of the lab family makes a file '{}' (see carat lab recipes)", out.filename().string());
 }
 
+std::vector<std::string> outputs(const Flags& flags) { return {flags.out, flags.curve, flags.options.checkpoint_path}; }
+
 Result<Job> prepare(const Flags& flags, ThreadPool& pool) {
   Job job;
   if (!flags.fresh.empty()) {
@@ -76,6 +78,7 @@ Result<Job> prepare(const Flags& flags, ThreadPool& pool) {
     job.tokenizer = lab::family_vocabulary();
   } else {
     const auto model = TRY(open_model(TRY(local_file(flags.from))));
+    TRY(check_outputs_beside(outputs(flags), model->file));
     job.start = TRY(train::load_parameters(*model, pool));
     job.tokenizer = model->file.metadata;
   }
@@ -83,6 +86,7 @@ Result<Job> prepare(const Flags& flags, ThreadPool& pool) {
     const std::string& path = flags.parent.empty() ? flags.from : flags.parent;
     if (path.empty()) return fail("--distill: needs --parent FILE or --from FILE");
     const auto model = TRY(open_model(TRY(local_file(path))));
+    TRY(check_outputs_beside(outputs(flags), model->file));
     job.parent = TRY(train::load_parameters(*model, pool));
   }
   return job;
@@ -180,7 +184,7 @@ Result<void> settle(Flags& flags, const CLI::App& app) {
   if (!flags.stored_as.empty()) flags.stored_type = TRY(parse_written_type(flags.stored_as, "--type"));
   flags.options.n_threads = flags.n_threads > 0 ? flags.n_threads : default_thread_count();
   if (!flags.no_checkpoint) flags.options.checkpoint_path = flags.out + ".checkpoint";
-  return check_outputs({flags.out, flags.curve, flags.options.checkpoint_path}, {flags.from, flags.parent, flags.text});
+  return check_outputs(outputs(flags), {flags.from, flags.parent, flags.text});
 }
 
 Result<int> run_train(Flags flags, const CLI::App& app) {

@@ -181,6 +181,9 @@ class Downloader {
   // Whether a body may be taken for the range that was asked for.
   bool check_range(const HttpReply& answer, uint64_t first) {
     if (answer.status == 200) {
+      // A page that asks for a login, say: counts as a cut answer and is tried again.
+      if (const std::string* n = answer.header("content-length"); n != nullptr && *n != std::to_string(source_.n_bytes))
+        return false;
       if (first == 0 && source_.n_bytes <= file_.state().chunk_bytes) return true;  // all of it was asked for
       const std::lock_guard lock(mutex_);
       ignores_ranges_ = true;

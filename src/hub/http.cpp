@@ -185,6 +185,8 @@ void HttpClient::Impl::ask(const HttpRequest& request, const std::string& url, b
   if (with_token) lines = curl_slist_append(lines, ("Authorization: Bearer " + request.token).c_str());
   std::array<char, CURL_ERROR_SIZE> words{};
   curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  // Plain http is for this machine alone: no proxy of the environment's gets to read it, and with it the token.
+  curl_easy_setopt(curl, CURLOPT_PROXY, origin_of(url).is_this_machine() ? "" : nullptr);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, lines);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words.data());
   if (request.head_only)

@@ -177,7 +177,7 @@ Result<std::string> Hub::commit_of(const Request& request, const RemoteFile& fil
 Result<Pulled> Hub::pull(const Request& request, const RemoteFile& file, const Progress& progress) const {
   const std::string commit = TRY(commit_of(request, file));
   TRY(cache_.make_folders(request.repo));
-  Pulled pulled{cache_.snapshot_path(request.repo, commit, file.path), file.n_bytes, file.blob, true};
+  Pulled pulled{cache_.snapshot_path(request.repo, commit, file.path), file.n_bytes, file.blob, true, commit};
   const std::string blob = cache_.blob_path(request.repo, file.blob);
   // Some tools keep the file itself in the snapshot, where the file system has no links.
   const bool is_in_snapshot = has_size(pulled.path, file.n_bytes);

@@ -28,6 +28,7 @@ struct Pulled {
   uint64_t n_bytes = 0;
   std::string blob;
   bool was_there = false;  // nothing was downloaded
+  std::string commit;      // which the revision was
 };
 
 class Hub {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "gguf/layout.h"
+#include "model/rope.h"
 
 namespace carat {
 namespace {
@@ -245,6 +246,9 @@ Result<std::vector<int>> find_sources(const Assistant& assistant, const Model& t
     if (source < 0) return fail("layer {}: the target caches no keys of a layer of its kind", i);
     const auto checked = check_layer(own.layers[i], target.config.layers[static_cast<size_t>(source)]);
     if (!checked) return fail("layer {}: {}", i, checked.error().message);
+    if (inverse_frequencies(own.layers[i], assistant.weights.network.rope_divisors) !=
+        inverse_frequencies(target.config.layers[static_cast<size_t>(source)], target.weights.rope_divisors))
+      return fail("layer {}: rotations with other divisors (rope_freqs.weight) than the target's keys", i);
     sources.push_back(source);
   }
   return sources;

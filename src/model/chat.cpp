@@ -45,10 +45,10 @@ Range find_user_defined_marker(std::string_view text, size_t from, const Tokeniz
 // they are cut behind their "<" and are none any more.
 class Stretch {
  public:
-  void add(const Segment& segment) {
+  void add(const ChatSegment& segment) {
     const size_t begin = text_.size();
     text_ += segment.text;
-    if (segment.kind == Segment::Kind::models) models_.push_back({begin, text_.size()});
+    if (segment.kind == ChatSegment::Kind::models) models_.push_back({begin, text_.size()});
   }
 
   void flush(const Tokenizer& tokenizer, std::vector<Token>& tokens) {
@@ -92,7 +92,7 @@ ChatOptions chat_options(const Config& config) {
 std::string render_chat(std::span<const ChatTurn> turns, const ChatOptions& options) {
   std::string text;
   const Segments segments = render_turns(turns, options);
-  for (const Segment& segment : segments.list()) text += segment.text;
+  for (const ChatSegment& segment : segments.list()) text += segment.text;
   return text;
 }
 
@@ -101,8 +101,8 @@ std::vector<Token> encode_chat(std::span<const ChatTurn> turns, const ChatOption
   std::vector<Token> tokens;
   Stretch stretch;
   const Segments segments = render_turns(turns, options);
-  for (const Segment& segment : segments.list()) {
-    const Token marker = segment.kind == Segment::Kind::marker ? marker_token(segment.text, tokenizer) : -1;
+  for (const ChatSegment& segment : segments.list()) {
+    const Token marker = segment.kind == ChatSegment::Kind::marker ? marker_token(segment.text, tokenizer) : -1;
     if (marker < 0) {
       stretch.add(segment);
       continue;
@@ -117,7 +117,7 @@ std::vector<Token> encode_chat(std::span<const ChatTurn> turns, const ChatOption
 std::vector<Token> encode_content(std::string_view text, const Tokenizer& tokenizer) {
   std::vector<Token> tokens;
   Stretch stretch;
-  stretch.add({Segment::Kind::written, std::string(text)});
+  stretch.add({ChatSegment::Kind::written, std::string(text)});
   stretch.flush(tokenizer, tokens);
   return tokens;
 }

@@ -43,6 +43,7 @@ struct ChatTurn {
   std::vector<ToolCall> tool_calls;  // of the model
   std::string tool_call_id,
       name;  // of a tool's result: the call that it answers, and the tool if no call has that id
+  bool is_parsed = false;  // the content came out of OutputParser: nothing in it is a token
 };
 
 struct ChatOptions {

@@ -79,16 +79,19 @@ Result<JsonValue::Object> arguments_of(const JsonValue& function) {
 
 Result<ToolCall> call_of(const JsonValue& value) {
   const JsonValue* function = value.find("function");
-  if (function == nullptr) return fail("a tool call without \"function\"");
+  if (function == nullptr || function->object() == nullptr) return fail("a tool call without an object \"function\"");
   ToolCall call;
   call.id = TRY(text_or_empty(value, "id"));
   call.name = TRY(text_or_empty(*function, "name"));
+  if (call.name.empty()) return fail("a tool call without a name");
   call.arguments = TRY(arguments_of(*function));
   return call;
 }
 
 Result<ChatTurn> turn_of(const JsonValue& message) {
   if (message.object() == nullptr) return fail("not an object");
+  if (message.find("tool_responses") != nullptr)
+    return fail("\"tool_responses\" is not read: give the results as messages of role tool");
   ChatTurn turn;
   turn.role = TRY(role_of(message));
   turn.content = TRY(content_of(message, turn.role));
@@ -112,8 +115,8 @@ ChatOptions Conversation::options(ChatOptions defaults) const {
 }
 
 Result<Conversation> parse_conversation(const JsonValue& value) {
-  if (value.object() == nullptr || value.find("messages") == nullptr)
-    return fail("a conversation is an object with \"messages\"");
+  if (value.object() == nullptr || value.find("messages") == nullptr || value.find("messages")->array() == nullptr)
+    return fail("a conversation is an object with \"messages\", a list");
   Conversation conversation;
   const JsonValue::Array& messages = *TRY(list_or_empty(value, "messages"));
   for (size_t i = 0; i < messages.size(); ++i) {

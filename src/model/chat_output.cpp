@@ -18,14 +18,9 @@ constexpr std::array<std::string_view, 9> kMarkers = {
     kOpenChannel, kCloseChannel, kOpenCall,          kCloseCall, kQuote,
     "<turn|>",    "<eos>",       "<|tool_response>", "<|turn>"};
 
-// Bytes at the end of `text` that may be the beginning of a marker.
-size_t partial_marker(std::string_view text) {
-  const size_t begin = text.rfind('<');
-  if (begin == std::string_view::npos) return 0;
-  const std::string_view tail = text.substr(begin);
-  const bool partial =
-      std::any_of(kMarkers.begin(), kMarkers.end(), [&](std::string_view m) { return m.starts_with(tail); });
-  return partial ? tail.size() : 0;
+// Whether more text can make a marker of it.
+bool is_partial_marker(std::string_view text) {
+  return std::any_of(kMarkers.begin(), kMarkers.end(), [&](std::string_view m) { return m.starts_with(text); });
 }
 
 std::string_view marker_at(std::string_view text) {
@@ -61,7 +56,7 @@ OutputDelta OutputParser::push(std::string_view text) {
     if (const std::string_view marker = marker_at(rest); !marker.empty()) {
       take_marker(marker, delta);
       rest.remove_prefix(marker.size());
-    } else if (partial_marker(rest) == rest.size()) {
+    } else if (is_partial_marker(rest)) {
       held_ = std::string(rest);
       break;
     } else {
@@ -77,11 +72,8 @@ OutputDelta OutputParser::finish() {
   if (state_ == State::call && kCloseCall.starts_with(held_)) held_.clear();
   take_text(std::exchange(held_, {}), delta);
   if (state_ == State::call) {
-    const auto parsed = parse_tool_call(block_);
-    if (parsed)
-      unfinished_.push_back(parsed->call);
-    else
-      delta.content += block_;
+    if (const auto parsed = parse_tool_call(block_)) unfinished_.push_back(parsed->call);
+    delta.content += block_;  // a call that was cut off is shown as it was written
   } else if (state_ == State::header && !kThought.starts_with(block_)) {
     delta.reasoning += block_;
   }

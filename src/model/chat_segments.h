@@ -8,7 +8,7 @@
 
 namespace carat {
 
-struct Segment {
+struct ChatSegment {
   enum class Kind {
     marker,   // stands for one control token where the vocabulary has it
     written,  // by the template, a user, or a tool
@@ -19,22 +19,22 @@ struct Segment {
 
 class Segments {
  public:
-  void marker(std::string_view text) { list_.push_back({Segment::Kind::marker, std::string(text)}); }
-  void written(std::string_view text) { add(Segment::Kind::written, text); }
-  void models(std::string_view text) { add(Segment::Kind::models, text); }
+  void marker(std::string_view text) { list_.push_back({ChatSegment::Kind::marker, std::string(text)}); }
+  void written(std::string_view text) { add(ChatSegment::Kind::written, text); }
+  void models(std::string_view text) { add(ChatSegment::Kind::models, text); }
   void append(Segments&& other) {
-    for (Segment& segment : other.list_) list_.push_back(std::move(segment));
+    for (ChatSegment& segment : other.list_) list_.push_back(std::move(segment));
   }
-  const std::vector<Segment>& list() const { return list_; }
+  const std::vector<ChatSegment>& list() const { return list_; }
 
  private:
-  void add(Segment::Kind kind, std::string_view text) {
+  void add(ChatSegment::Kind kind, std::string_view text) {
     if (text.empty()) return;
     if (list_.empty() || list_.back().kind != kind) list_.push_back({kind, {}});
     list_.back().text += text;
   }
 
-  std::vector<Segment> list_;
+  std::vector<ChatSegment> list_;
 };
 
 }  // namespace carat

@@ -60,22 +60,24 @@ std::string without_thoughts(std::string_view text) {
   return std::string(python_strip(kept));
 }
 
-void render_text(std::string_view text, Role role, Segments& out) {
-  role == Role::model ? out.models(without_thoughts(text)) : out.written(python_strip(text));
+// What a parser split off its markers holds none any more: a marker there is one that the model only spelled.
+void render_text(std::string_view text, const ChatTurn& turn, Segments& out) {
+  if (turn.role != Role::model) return out.written(python_strip(text));
+  turn.is_parsed ? out.written(without_thoughts(text)) : out.models(without_thoughts(text));
 }
 
 Segments content_of(const ChatTurn& turn) {
   Segments out;
-  if (const auto* text = std::get_if<std::string>(&turn.content)) render_text(*text, turn.role, out);
+  if (const auto* text = std::get_if<std::string>(&turn.content)) render_text(*text, turn, out);
   if (const auto* parts = std::get_if<std::vector<ContentPart>>(&turn.content))
     for (const ContentPart& part : *parts)
-      part.kind == Kind::text ? render_text(part.text, turn.role, out) : out.marker(marker_of(part.kind));
+      part.kind == Kind::text ? render_text(part.text, turn, out) : out.marker(marker_of(part.kind));
   return out;
 }
 
 bool shows_something(const Segments& content) {
-  for (const Segment& segment : content.list())
-    if (segment.kind == Segment::Kind::marker || !python_strip(segment.text).empty()) return true;
+  for (const ChatSegment& segment : content.list())
+    if (segment.kind == ChatSegment::Kind::marker || !python_strip(segment.text).empty()) return true;
   return false;
 }
 

@@ -83,7 +83,7 @@ KvCache::KvCache(const Config& config, const Shape& shape, Backend& backend) : s
     KvView view;
     view.k_type = shape_.type.k, view.v_type = shape_.type.v;
     view.n_cells = cells_of(layer, shape_);
-    view.mixed = layer.head_dim % 64 == 0;  // as llama.cpp does
+    view.mixed = layer.head_dim % 64 == 0;  // where llama.cpp mixes, too: keys by 64 here, by the whole head there
     const auto allocate = [&](int64_t n_bytes) {
       buffers_.push_back(backend.allocate(static_cast<size_t>(n_bytes)));
       return static_cast<std::byte*>(buffers_.back()->data());
@@ -144,7 +144,8 @@ int64_t KvCache::bytes_needed(const Config& config, const Shape& shape) {
   return n;
 }
 
-// One cosine and one sine for each pair that turns, which is a quarter of a full layer's; all such layers share them.
+// One cosine and one sine for each pair that turns, which is a quarter of a full layer's in every published file; all
+// such layers share them.
 int64_t KvCache::angle_bytes(const Config& config, const Shape& shape) {
   int64_t n_turning = 0;
   for (int i = 0; i < config.n_layers(); ++i) {

@@ -21,7 +21,7 @@ class KvCache {
     KvType type = TensorType::F16;
     bool one_vector = true;  // off: keys are kept beside the values even where they follow from them
   };
-  // Whether a cache of this shape and type can be made: the type has a codec, heads are whole blocks of it, the
+  // Whether a cache of this shape and type can be made: the types can be encoded, heads are whole blocks of it, the
   // model's context is long enough, and the machine has the memory.
   static Result<void> check(const Config& config, const Shape& shape);
   // Errors: check()'s.

@@ -284,6 +284,9 @@ Result<Config> synth_config(const SynthShape& shape) {
 Result<AssistantConfig> synth_assistant_config(const SynthShape& shape, bool ordered_head) {
   const AssistantConfig published = TRY(published_assistant(shape.like));
   const Config target = TRY(synth_config(shape));
+  if (std::ranges::none_of(target.layers, &LayerConfig::sliding))
+    return fail("a model of {} layers, expected at least 2: an assistant reads a sliding layer and a full one",
+                target.n_layers());
   const LayerConfig& layer = published.network.layers[0];
   AssistantConfig config = assistant_for(target, scaled(published.network.dim, shape.width_divisor),
                                          scaled(layer.n_ff, shape.width_divisor), layer.n_heads);

@@ -138,10 +138,10 @@ Result<void> Tokenizer::Impl::load_bytes(const gguf::Metadata& metadata, Token b
     if (known) continue;
     if (unknown < 0)
       return fail("key 'tokenizer.ggml.tokens': neither <0x{:02X}> nor <unk>, expected one of them", byte);
-    if (unknown == bos || is_end(unknown))
-      return fail(
-          "key 'tokenizer.ggml.unknown_token_id': {} begins or ends texts, it cannot stand for <0x{:02X}>",
-          unknown, byte);
+    const TokenKind kind = kinds[static_cast<size_t>(unknown)];
+    if (kind == TokenKind::control || kind == TokenKind::user_defined || unknown == bos || is_end(unknown))
+      return fail("key 'tokenizer.ggml.unknown_token_id': {} is a special token, it cannot stand for <0x{:02X}>", unknown,
+                  byte);
   }
   return {};
 }

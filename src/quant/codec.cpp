@@ -107,6 +107,7 @@ void decode_tensor(const Tensor& tensor, float* out, ThreadPool& pool) {
 void encode_tensor(TensorType type, const float* values, int64_t n_columns, int64_t n_rows,
                    const float* importance, std::byte* out, ThreadPool& pool) {
   const Codec& codec = codec_of(type);
+  CHECK(codec.encode != nullptr);
   const int64_t n_bytes = static_cast<int64_t>(row_bytes(type, n_columns));
   pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i)

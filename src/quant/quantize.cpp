@@ -166,7 +166,6 @@ gguf::TensorToWrite converted(const Tensor& source, TensorType target, ThreadPoo
 
 gguf::Metadata metadata_for(const gguf::File& file, uint32_t file_type) {
   gguf::Metadata metadata = file.metadata;
-  for (const std::string_view key : {"split.no", "split.count", "split.tensors.count"}) metadata.remove(key);
   metadata.set("general.quantization_version", kQuantizationVersion);
   metadata.set("general.file_type", file_type);
   return metadata;

@@ -104,6 +104,7 @@ std::string to_json(const AuditReport& report) {
   Json json{{"file", report.path},
             {"healthy", report.n_defects() == 0},
             {"defects", report.n_defects()},
+            {"scanned", report.is_scanned},
             {"bytes", report.n_bytes}};
   if (report.files.size() == 1) add_digest(report.files.front(), json);
   if (report.files.size() > 1) json["files"] = files_json(report.files);

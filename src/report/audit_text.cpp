@@ -27,6 +27,7 @@ std::string count_text(int64_t n) {
 
 std::string verdict(const AuditReport& report, const Style& style) {
   const int64_t n = report.n_defects();
+  if (n == 0 && !report.is_scanned) return style.paint("no defects in the metadata (tensors not read)", "1;32");
   if (n == 0) return style.paint("healthy", "1;32");
   return style.paint(fmt::format("{} defect{}", n, n == 1 ? "" : "s"), "1;31");
 }

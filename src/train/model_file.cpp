@@ -52,7 +52,10 @@ Result<void> load_one(const gguf::File& file, const Parameter& p, std::span<floa
   if (tensor != nullptr) return decode_into(file, *tensor, p, out, pool);
   if (p.name.ends_with("ffn_gate_up_exps.weight")) return join_experts(file, p, out, pool);
   if (p.role != TensorRole::scale) return fail("tensor '{}' is missing", p.name);
-  std::fill(out.begin(), out.end(), 1.0f);  // absent scales are 1, absent divisors leave all angles
+  if (p.name == kRopeDivisors)
+    fill_rope_divisors(out);  // as the engine turns without them
+  else
+    std::fill(out.begin(), out.end(), 1.0f);
   return {};
 }
 

@@ -32,13 +32,6 @@ float start_gain(const Parameter& p) {
   return 1;
 }
 
-// Divisors of the angles: 1 for the pairs that turn, so large for the others that they stand still.
-void fill_rope_divisors(std::span<float> divisors) {
-  const auto n_turning =
-      static_cast<size_t>(std::lround(kRotatedShare * static_cast<double>(divisors.size())));
-  for (size_t i = 0; i < divisors.size(); ++i) divisors[i] = i < n_turning ? 1.0f : 1e30f;
-}
-
 double start_deviation(const Parameter& p, const Config& config) {
   if (p.role == TensorRole::per_layer_embedding)
     return 1 / std::sqrt(static_cast<double>(config.per_layer_dim));
@@ -46,6 +39,12 @@ double start_deviation(const Parameter& p, const Config& config) {
 }
 
 }  // namespace
+
+void fill_rope_divisors(std::span<float> divisors) {
+  const auto n_turning =
+      static_cast<size_t>(std::lround(kRotatedShare * static_cast<double>(divisors.size())));
+  for (size_t i = 0; i < divisors.size(); ++i) divisors[i] = i < n_turning ? 1.0f : 1e30f;
+}
 
 bool Parameter::is_matrix() const {
   return role == TensorRole::matrix || role == TensorRole::expert_matrix ||
@@ -92,7 +91,7 @@ Parameters make_parameters(const Config& config, bool untied_head) {
 void initialize(Parameters& parameters, uint64_t seed) {
   for (const Parameter& p : parameters.list) {
     const std::span<float> values = parameters.of(p);
-    if (p.name == "rope_freqs.weight") {
+    if (p.name == kRopeDivisors) {
       fill_rope_divisors(values);
     } else if (p.is_matrix() || p.role == TensorRole::router) {
       Random random(mix64(seed) ^ hash_of(p.name));

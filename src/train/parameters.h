@@ -2,6 +2,7 @@
 // file. Gradients, moments and fake-quantized copies are further arenas of the same layout.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,5 +54,10 @@ void initialize(Parameters& parameters, uint64_t seed);
 
 // The share of an F layer's pairs that turn where nothing else says: "proportional" rotary embedding.
 inline constexpr double kRotatedShare = 0.25;
+
+// The divisors of F layers' angles, and what they are where a file has none: 1 for the pairs that turn, so large for the
+// others that they stand still.
+inline constexpr std::string_view kRopeDivisors = "rope_freqs.weight";
+void fill_rope_divisors(std::span<float> divisors);
 
 }  // namespace carat::train

@@ -57,6 +57,15 @@ TEST_F(Options, WithoutEffectAreRefused) {
   });
 }
 
+TEST_F(Options, AssistantsThatCannotBeAreRefused) {
+  expect_refused(carat({"synth", "--like", "e2b-assistant", "--layers", "1", "--width-divisor", "32", "--vocab", "512",
+                        folder / "a.gguf"}),
+                 "at least 2");
+  expect_refused(carat({"synth", "--like", "12b-assistant", "--ordered-head", "--layers", "6", "--width-divisor", "15",
+                        "--vocab", "512", folder / "a.gguf"}),
+                 "--ordered-head");
+}
+
 TEST_F(Options, OneValueEachTime) {
   // `--qat FILE FILE…` used to swallow the files behind it; then nothing was left but the lab family.
   const auto outcome = carat({"compare", "--qat", model, model, "--suite", suite, "--no-speed", "--json", folder / "j"});

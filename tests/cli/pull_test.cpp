@@ -55,6 +55,13 @@ TEST_F(PullCommand, ThenEveryCommandFindsIt) {
         {"bench", "hf:lab/tiny:BF16", "-p", "4", "-n", "1"},
         {"quantize", "hf:lab/tiny:BF16", folder_ / "q.gguf", "Q8_0"}})
     EXPECT_EQ(carat(command).code, 0) << command.front() << ": " << carat(command).err;
+  // A name in place of a path hides no input from the outputs.
+  expect_refused(carat({"logits", "hf:lab/tiny:BF16", "--tokens", "2", "--out", cached("tiny-BF16.gguf")}),
+                 "would be overwritten");
+  expect_refused(carat({"quantize", "hf:lab/tiny:BF16", cached("tiny-BF16.gguf"), "Q8_0"}), "would be overwritten");
+  expect_refused(carat({"train", "--from", "hf:lab/tiny:BF16", cached("tiny-BF16.gguf"), "--tokens", "64"}),
+                 "would be overwritten");
+  EXPECT_EQ(content(cached("tiny-BF16.gguf")), lab_model());
   ::setenv("HF_HUB_OFFLINE", "1", 1);
   EXPECT_EQ(carat({"pull", "lab/tiny:BF16"}).out, cached("tiny-BF16.gguf") + "\n");
   expect_refused(carat({"pull", "lab/tiny:Q4_0"}), "not downloaded");

@@ -34,7 +34,8 @@ const N_TOKENS = 160; // more than three windows: rings wrap
 const TOP = 64;
 const N_VOCAB = 1024;
 const LIMIT = 1.1;
-// Heads of 128 and 64: llama.cpp turns blocks of 64 before it rounds them, as it does with the published models' heads.
+// Heads of 128 and 64: llama.cpp mixes keys over whole such heads and values over 64, we both over 64; both do so only for heads
+// that are multiples of 64, as all published ones are.
 const ARCHITECTURES = {
     "per-layer embeddings, shared KV": ["--like", "e2b", "--layers", "20", "--width-divisor", "4"],
     "dense, K = V": ["--like", "12b", "--layers", "6", "--width-divisor", "4"],

@@ -283,7 +283,7 @@ TEST(Tokenizer, RefusesBadVocabularies) {
               m.set_texts("tokenizer.ggml.merges", std::vector<std::string>{"a b"});
               m.set("tokenizer.ggml.unknown_token_id", uint32_t{2});
             }),
-            "key 'tokenizer.ggml.unknown_token_id': 2 begins or ends texts, it cannot stand for <0x00>");
+            "key 'tokenizer.ggml.unknown_token_id': 2 is a special token, it cannot stand for <0x00>");
   EXPECT_EQ(error_after([](Metadata& m) { m.set("tokenizer.ggml.token_type", int32_t{1}); }),
             fmt::format("key 'tokenizer.ggml.token_type': 1 entries, expected one for each of {} tokens",
                         small_vocabulary().n_tokens()));

@@ -120,7 +120,7 @@ TEST(ToolCallSyntax, ReadsWhatIsRendered) {
     Segments segments;
     render_call(call, segments);
     std::string text;
-    for (const Segment& segment : segments.list())
+    for (const ChatSegment& segment : segments.list())
       if (segment.text != "<|tool_call>" && segment.text != "<tool_call|>") text += segment.text;
     EXPECT_EQ(arguments_of(text), call.arguments) << text;
   }

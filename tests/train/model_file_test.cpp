@@ -212,6 +212,28 @@ TEST(ModelFileTypes, JoinsSeparateExpertStacks) {
   std::filesystem::remove(split);
 }
 
+// Without divisors only the first quarter of a full layer's pairs turns, as in the engine (model/rope.h).
+TEST(ModelFileTypes, AbsentDivisorsAreThoseOfTheEngine) {
+  const Parameters parameters = some_parameters(toy::variants()[0].config);
+  const std::string path = temporary_path("divisors"), without = temporary_path("no_divisors");
+  const auto model = saved(parameters, path, TensorType::F32);
+  ASSERT_NE(model, nullptr);
+  std::vector<gguf::TensorToWrite> tensors;
+  for (const Tensor& tensor : model->file.tensors)
+    if (tensor.name != kRopeDivisors) tensors.push_back(gguf::existing(tensor));
+  ASSERT_LT(tensors.size(), model->file.tensors.size());
+  ASSERT_TRUE(gguf::write(without, model->file.metadata, tensors).has_value());
+  ThreadPool pool(1);
+  const auto reopened = open_model(without);
+  ASSERT_TRUE(reopened.has_value()) << reopened.error().message;
+  const auto loaded = load_parameters(**reopened, pool);
+  ASSERT_TRUE(loaded.has_value()) << loaded.error().message;
+  const auto divisors = loaded->of(*loaded->find(kRopeDivisors));
+  for (size_t i = 0; i < divisors.size(); ++i) EXPECT_EQ(divisors[i], i < divisors.size() / 4 ? 1.0f : 1e30f) << i;
+  std::filesystem::remove(path);
+  std::filesystem::remove(without);
+}
+
 // Factors that a file has beside its matrices are part of the parameters: one for a matrix, one for each expert.
 TEST(ModelFileTypes, ScalesOfMatricesAreMultipliedIn) {
   const Parameters parameters = some_parameters(toy::variants()[2].config);

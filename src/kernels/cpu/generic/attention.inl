@@ -1,6 +1,7 @@
 // The parts of attention that are not dot products: softmax over one row of scores, the sum of values weighted
-// by it, and putting the results of two spans together. Sums run in the order of positions, so neither ring wraps
-// nor pieces of a prompt show in the result.
+// by it, and putting the results of two spans together. Weighted sums run in the order of positions, a softmax's total in
+// sixteen lanes counted from the first position that its query sees in the span, so neither ring wraps nor pieces of a
+// prompt show in the result.
 namespace carat {
 namespace {
 
