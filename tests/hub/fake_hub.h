@@ -26,7 +26,7 @@ class FakeHub {
       : files_(std::move(files)),
         server_([this](const Incoming& incoming, Answer& answer) { handle(incoming, answer); }) {}
 
-  // What it does otherwise. Set before the first request.
+  // What it does otherwise. Set before url() is asked for.
   std::optional<std::string> listing;  // instead of the true one
   std::string listing_headers;
   std::string elsewhere;  // contents are redirected to this address
@@ -51,7 +51,10 @@ class FakeHub {
     status_headers_ = std::move(headers);
   }
 
-  std::string url() const { return server_.url(); }
+  std::string url() const {
+    const std::lock_guard lock(mutex_);  // the server's thread takes it, too, and so sees what was set
+    return server_.url();
+  }
   Server& server() { return server_; }
   static std::string hash(const File& file) {
     if (!file.in_git) return sha256_hex(file.content);
@@ -113,6 +116,7 @@ class FakeHub {
   }
 
   void handle(const Incoming& incoming, Answer& answer) {
+    { const std::lock_guard lock(mutex_); }
     if (intercept && intercept(incoming, answer)) return;
     if (needs_token && incoming.header("authorization") != "Bearer hf_secret")
       return answer.reply(401, "", "no");
@@ -154,7 +158,7 @@ class FakeHub {
   }
 
   std::vector<File> files_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::deque<uint64_t> cuts_;
   std::deque<int> statuses_;
   std::string status_headers_;
