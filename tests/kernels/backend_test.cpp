@@ -17,6 +17,10 @@ void* operator new(size_t n) {
   if (void* memory = std::malloc(n == 0 ? 1 : n)) return memory;
   throw std::bad_alloc();
 }
+void* operator new(size_t n, const std::nothrow_t&) noexcept {  // what sorts take their buffers from
+  n_allocations.fetch_add(1, std::memory_order_relaxed);
+  return std::malloc(n == 0 ? 1 : n);
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
