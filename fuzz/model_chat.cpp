@@ -49,7 +49,8 @@ class Builder {
       if (below(2) != 0) {
         out += kAttacks[below(std::size(kAttacks))];
       } else {
-        const size_t length = std::min(below(20), size_ - at_);
+        const size_t wanted = below(20);  // takes a byte itself: before what is left is counted
+        const size_t length = std::min(wanted, size_ - at_);
         out.append(reinterpret_cast<const char*>(data_) + at_, length);
         at_ += length;
       }
