@@ -30,10 +30,7 @@ struct MatmulJob {
 // The rows from `first` on.
 inline Int8Rows rows_from(Int8Rows rows, int64_t first) {
   rows.q += first * rows.q_stride;
-  rows.scale += first * rows.scale_stride;
-  rows.sums += first * 2 * rows.scale_stride;
-  rows.scaled16 += first * 2 * rows.scale_stride;
-  rows.scaled32 += first * rows.scale_stride;
+  rows.blocks += first * rows.block_stride;
   return rows;
 }
 

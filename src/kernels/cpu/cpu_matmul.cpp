@@ -29,12 +29,11 @@ bool CpuBackend::wants_int8(const Tensor& weight) const {
 
 namespace {
 
-// Rows' strides are odd multiples of a cache line, so that the same place of several rows lies in different
-// sets.
+// Strides are odd multiples of a cache line or a block, so that the same place of several rows lies in different sets.
 Int8Rows int8_strides(int64_t k) {
   Int8Rows rows{};
   rows.q_stride = 64 * ((k + 63) / 64 | 1);
-  rows.scale_stride = 16 * ((k / 32 + 15) / 16 | 1);
+  rows.block_stride = k / 32 | 1;
   return rows;
 }
 
@@ -42,18 +41,15 @@ Int8Rows int8_strides(int64_t k) {
 
 size_t int8_rows_bytes(int64_t n_rows, int64_t k) {
   const Int8Rows rows = int8_strides(k);
-  return static_cast<size_t>(n_rows * (rows.q_stride + rows.scale_stride * 20));
+  return static_cast<size_t>(n_rows) * (static_cast<size_t>(rows.q_stride) +
+                                        static_cast<size_t>(rows.block_stride) * sizeof(Int8Block));
 }
 
 Int8Rows lay_out_int8_rows(int64_t n_rows, int64_t k, std::byte* memory) {
   CHECK(k % 32 == 0);
   Int8Rows rows = int8_strides(k);
-  const int64_t n_scales = n_rows * rows.scale_stride;
   rows.q = reinterpret_cast<int8_t*>(memory);
-  rows.scale = reinterpret_cast<float*>(memory + n_rows * rows.q_stride);
-  rows.scaled32 = rows.scale + n_scales;
-  rows.scaled16 = rows.scaled32 + n_scales;
-  rows.sums = reinterpret_cast<int16_t*>(rows.scaled16 + 2 * n_scales);
+  rows.blocks = reinterpret_cast<Int8Block*>(memory + n_rows * rows.q_stride);
   return rows;
 }
 

@@ -22,16 +22,20 @@ struct FloatDots {
   int64_t out_stride;
 };
 
-// Activations rounded to 8 bits: per 32 values one scale, per 16 values the sum of the integers. Arrays hold
-// one row per token, `k` values (a multiple of 32) and a stride chosen by who allocates them.
+// What belongs to 32 activations rounded to 8 bits: value = scale * integer, and sums of the integers.
+struct Int8Block {
+  float scale;
+  int16_t sums[3][2];  // of the first 16, the others, all: those at places 0 and 1 of each 4, those at 2 and 3
+  float scaled32;     // scale * sum of all
+  float scaled16[2];  // scale * sums
+};
+
+// Activations rounded to 8 bits, one row per token: `k` integers (a multiple of 32) and a block for each 32.
 struct Int8Rows {
-  int8_t* q;        // [n, q_stride], -127 … 127
-  float* scale;     // [n, scale_stride], one per 32
-  int16_t* sums;    // [n, 2 scale_stride], one per 16
-  float* scaled16;  // [n, 2 scale_stride], scale * sum of each 16
-  float* scaled32;  // [n, scale_stride], scale * sum of each 32
+  int8_t* q;           // [n, q_stride], -127 … 127
+  Int8Block* blocks;   // [n, block_stride]
   int64_t q_stride;
-  int64_t scale_stride;
+  int64_t block_stride;
 };
 
 // The same product for blocks of integers with integer activations.

@@ -314,63 +314,114 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
 
 // ---- products of bytes
 
+inline __m256i broadcast4(const void* p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return _mm256_set1_epi32(four);
+}
+
 #if defined(__AVXVNNI__)
 
-constexpr int kWideBias = 0;
-template <int kMaxQ, int kGroups>
-struct ByteDots {
-  __m256i sum_a, sum_b;
-  void start(Ints first) { sum_a = first.a, sum_b = first.b; }
-  void add(int /*group*/, Bytes w, const int8_t* a) {
-    int32_t four;
-    memcpy(&four, a, 4);
-    const __m256i all = _mm256_set1_epi32(four);
-    sum_a = _mm256_dpbusd_avx_epi32(sum_a, w.a, all);
-    sum_b = _mm256_dpbusd_avx_epi32(sum_b, w.b, all);
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
+inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) {
+    const __m256i first = kOffset == 0 ? _mm256_setzero_si256()
+                                       : _mm256_madd_epi16(broadcast4(sums(t)), _mm256_set1_epi16(-kOffset));
+    out[t] = {first, first};
   }
-  Ints total() const { return {sum_a, sum_b}; }
-};
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) {
+    const Bytes bytes = load_bytes(w + 64 * g);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) {
+      const __m256i four = broadcast4(x + t * stride + 4 * g);
+      out[t] = {_mm256_dpbusd_avx_epi32(out[t].a, bytes.a, four), _mm256_dpbusd_avx_epi32(out[t].b, bytes.b, four)};
+    }
+  }
+}
 
 #else
 
-// maddubs adds two u8 x s8 products in 16 bits and saturates. Up to u = 127 it cannot; wider bytes lose their
-// bias and go in as |w| with the sign moved to a, and 2 * 128 * 127 still fits.
-constexpr int kWideBias = 128;
-template <bool wide>
-inline __m256i multiply_pairs(__m256i w, __m256i a) {
-  if constexpr (!wide) return _mm256_maddubs_epi16(w, a);
-  const __m256i q = _mm256_xor_si256(w, _mm256_set1_epi8(static_cast<char>(0x80)));
-  return _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(a, q));
-}
-// How many such pairs of products fit into 16 bits together: 1, 2, 4 or 8.
-constexpr int pairs_that_fit(int max_q, int n_groups) {
-  int n = 1;
-  while (2 * n <= n_groups && 2 * n * 2 * 128 * max_q <= 32767) n *= 2;
-  return n;
-}
-template <int kMaxQ, int kGroups>
-struct ByteDots {
-  static constexpr int kDepth = pairs_that_fit(kMaxQ, kGroups);
-  Ints sums;
-  Bytes pairs;
-  void start(Ints first) { sums = first; }
-  void add(int group, Bytes w, const int8_t* a) {
-    int32_t four;
-    memcpy(&four, a, 4);
-    const __m256i all = _mm256_set1_epi32(four), one = _mm256_set1_epi16(1);
-    const Bytes p = {multiply_pairs<(kMaxQ > 127)>(w.a, all), multiply_pairs<(kMaxQ > 127)>(w.b, all)};
-    pairs = group % kDepth == 0 ? p : Bytes{_mm256_add_epi16(pairs.a, p.a), _mm256_add_epi16(pairs.b, p.b)};
-    if (group % kDepth == kDepth - 1)
-      sums = {_mm256_add_epi32(sums.a, _mm256_madd_epi16(pairs.a, one)),
-              _mm256_add_epi32(sums.b, _mm256_madd_epi16(pairs.b, one))};
+// maddubs adds two u8 x s8 products in 16 bits. Sums of these go on in 16 bits: they may wrap, as long as the last one
+// fits, and that of (w - center) x does where |w - center| * 127 * 2 kGroups < 2^15. So sums begin at -center times
+// the sum of x; what center and kOffset differ by is put right in 32 bits.
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
+inline void dot_small_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+  constexpr int kSpread = 32767 / (127 * 2 * kGroups);  // how far w may be from the center
+  constexpr bool kFits = kOffset <= kSpread && kMaxQ - kOffset <= kSpread;
+  constexpr int kCenter = kFits ? kOffset : (kMaxQ + 1) / 2;
+  static_assert(kCenter <= kSpread && kMaxQ - kCenter <= kSpread && kMaxQ <= 127);
+  Bytes pairs[kTokens];
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) {
+    const __m256i first =
+        kCenter == 0 ? _mm256_setzero_si256() : _mm256_mullo_epi16(broadcast4(sums(t)), _mm256_set1_epi16(-kCenter));
+    pairs[t] = {first, first};
   }
-  Ints total() const { return sums; }
-};
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) {
+    const Bytes bytes = load_bytes(w + 64 * g);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) {
+      const __m256i four = broadcast4(x + t * stride + 4 * g);
+      pairs[t] = {_mm256_add_epi16(pairs[t].a, _mm256_maddubs_epi16(bytes.a, four)),
+                  _mm256_add_epi16(pairs[t].b, _mm256_maddubs_epi16(bytes.b, four))};
+    }
+  }
+  const __m256i one = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) {
+    out[t] = {_mm256_madd_epi16(pairs[t].a, one), _mm256_madd_epi16(pairs[t].b, one)};
+    if constexpr (kCenter != kOffset) {
+      const __m256i rest = _mm256_madd_epi16(broadcast4(sums(t)), _mm256_set1_epi16(kCenter - kOffset));
+      out[t] = {_mm256_add_epi32(out[t].a, rest), _mm256_add_epi32(out[t].b, rest)};
+    }
+  }
+}
+
+// Bytes up to 255 lose 128 and go in as |w| with the sign moved to x: 2 * 128 * 127 still fits into 16 bits.
+template <int kOffset, int kGroups, int kTokens, class Sums>
+inline void dot_wide_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+  const __m256i one = _mm256_set1_epi16(1), bias = _mm256_set1_epi8(static_cast<char>(0x80));
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) {
+    const __m256i first = kOffset == 128 ? _mm256_setzero_si256()
+                                         : _mm256_madd_epi16(broadcast4(sums(t)), _mm256_set1_epi16(128 - kOffset));
+    out[t] = {first, first};
+  }
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) {
+    const Bytes biased = load_bytes(w + 64 * g);
+    const __m256i a = _mm256_xor_si256(biased.a, bias), b = _mm256_xor_si256(biased.b, bias);
+    const __m256i abs_a = _mm256_abs_epi8(a), abs_b = _mm256_abs_epi8(b);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) {
+      const __m256i four = broadcast4(x + t * stride + 4 * g);
+      const __m256i p = _mm256_maddubs_epi16(abs_a, _mm256_sign_epi8(four, a));
+      const __m256i q = _mm256_maddubs_epi16(abs_b, _mm256_sign_epi8(four, b));
+      out[t] = {_mm256_add_epi32(out[t].a, _mm256_madd_epi16(p, one)),
+                _mm256_add_epi32(out[t].b, _mm256_madd_epi16(q, one))};
+    }
+  }
+}
+
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
+inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+  if constexpr (kMaxQ > 127)
+    dot_wide_bytes<kOffset, kGroups, kTokens>(w, x, stride, sums, out);
+  else
+    dot_small_bytes<kMaxQ, kOffset, kGroups, kTokens>(w, x, stride, sums, out);
+}
 
 #endif
 
-inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
-  return set1_int(sums[0] * c0 + sums[1] * c1);
+inline void pair_sums(Ints v, int32_t* out) {
+  const __m256i eight = _mm256_add_epi32(v.a, v.b);
+  const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  const __m128i pairs = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+  out[0] = _mm_cvtsi128_si32(pairs);
+  out[1] = _mm_extract_epi32(pairs, 2);
 }
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }

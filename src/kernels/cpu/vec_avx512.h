@@ -218,24 +218,28 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
 
 // ---- products of bytes
 
-constexpr int kWideBias = 0;
-template <int kMaxQ, int kGroups>
-struct ByteDots {
-  __m512i sums;
-  void start(Ints first) { sums = first.v; }
-  void add(int /*group*/, Bytes w, const int8_t* a) {
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
+inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+  const auto broadcast4 = [](const void* p) {
     int32_t four;
-    memcpy(&four, a, 4);
-    sums = _mm512_dpbusd_epi32(sums, w.v, _mm512_set1_epi32(four));
+    memcpy(&four, p, 4);
+    return _mm512_set1_epi32(four);
+  };
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t)
+    out[t].v = kOffset == 0 ? _mm512_setzero_si512()
+                            : _mm512_madd_epi16(broadcast4(sums(t)), _mm512_set1_epi16(-kOffset));
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) {
+    const __m512i bytes = _mm512_loadu_si512(w + 64 * g);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t)
+      out[t].v = _mm512_dpbusd_epi32(out[t].v, bytes, broadcast4(x + t * stride + 4 * g));
   }
-  Ints total() const { return {sums}; }
-};
-inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
-  int32_t pair;
-  memcpy(&pair, sums, 4);
-  const uint32_t constants = static_cast<uint16_t>(c0) | static_cast<uint32_t>(static_cast<uint16_t>(c1))
-                                                             << 16;
-  return {_mm512_madd_epi16(_mm512_set1_epi32(pair), _mm512_set1_epi32(static_cast<int32_t>(constants)))};
+}
+inline void pair_sums(Ints v, int32_t* out) {
+  out[0] = _mm512_mask_reduce_add_epi32(0x3333, v.v);
+  out[1] = _mm512_mask_reduce_add_epi32(0xcccc, v.v);
 }
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }

@@ -361,25 +361,24 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
 
 // ---- products of bytes
 
-// Adds up, for each of sixteen rows, w[4 lane + j] * a[j] over kGroups groups of four values; bytes of w are
-// at most kMaxQ. Where kMaxQ > 127, kWideBias may have been taken off each w: whoever starts the sum accounts
-// for it.
-constexpr int kWideBias = 0;
-template <int kMaxQ, int kGroups>
-struct ByteDots {
-  Ints sums;
-  void start(Ints first) { sums = first; }
-  void add(int /*group*/, Bytes w, const int8_t* a) {
-    CARAT_LANES {
-      for (int j = 0; j < 4; ++j)
-        sums.lane[i] += static_cast<int16_t>(w.lane[4 * i + j]) * static_cast<int16_t>(a[j]);
-    }
+// out[t] = (w - kOffset) x_t for kTokens rows x_t = x + t * stride of signed bytes that are not -128. Lane r of w x_t is
+// the sum over kGroups groups g of four of w[64 g + 4 r + j] * x_t[4 g + j]. Bytes of w are at most kMaxQ. Sums of x_t:
+// sums(t)[0] of the bytes with j < 2, sums(t)[1] of the others.
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
+inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums /*sums*/, Ints* out) {
+  for (int t = 0; t < kTokens; ++t) {
+    out[t] = set1_int(0);
+    for (int g = 0; g < kGroups; ++g)
+      CARAT_LANES {
+        for (int j = 0; j < 4; ++j)
+          out[t].lane[i] += static_cast<int16_t>(w[64 * g + 4 * i + j] - kOffset) * static_cast<int16_t>(x[t * stride + 4 * g + j]);
+      }
   }
-  Ints total() const { return sums; }
-};
-// All lanes: sums[0] * c0 + sums[1] * c1
-inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
-  return set1_int(sums[0] * c0 + sums[1] * c1);
+}
+// The sums of lanes 0, 1 of each four and of lanes 2, 3.
+inline void pair_sums(Ints v, int32_t* out) {
+  out[0] = out[1] = 0;
+  CARAT_LANES out[i % 4 / 2] += v.lane[i];
 }
 
 inline void prefetch(const void*) {}

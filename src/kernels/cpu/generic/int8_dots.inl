@@ -4,15 +4,14 @@
 namespace carat {
 namespace {
 
-constexpr int64_t kChunk = 1024;  // values of k unpacked at once: a panel that stays in the first-level cache
+// Values of k unpacked at once: a panel that stays in the first-level cache. Few tokens are bound by memory, which
+// should not rest while a long piece is multiplied.
+constexpr int64_t kChunk = 1024, kFewChunk = 256, kFewTokens = 4;
 
 // Rounds one row of k values (a multiple of 32). A NaN or infinity makes the scale of its block NaN.
 void quantize_row(const float* x, int64_t k, const Int8Rows& rows, int64_t row) {
   int8_t* q = rows.q + row * rows.q_stride;
-  float* scale = rows.scale + row * rows.scale_stride;
-  int16_t* sums = rows.sums + row * 2 * rows.scale_stride;
-  float* scaled16 = rows.scaled16 + row * 2 * rows.scale_stride;
-  float* scaled32 = rows.scaled32 + row * rows.scale_stride;
+  Int8Block* blocks = rows.blocks + row * rows.block_stride;
   for (int64_t block = 0; block < k / 32; ++block) {
     const Floats a = load(x + 32 * block), b = load(x + 32 * block + 16);
     const float largest = max_lane(max(abs(a), abs(b)));
@@ -22,13 +21,18 @@ void quantize_row(const float* x, int64_t k, const Int8Rows& rows, int64_t row) 
     store_s8(q + 32 * block, first);
     store_s8(q + 32 * block + 16, second);
     const float d = largest / 127.0f + finite;
-    const int32_t sum_a = sum(first), sum_b = sum(second);
-    scale[block] = d;
-    sums[2 * block] = static_cast<int16_t>(sum_a);
-    sums[2 * block + 1] = static_cast<int16_t>(sum_b);
-    scaled16[2 * block] = d * static_cast<float>(sum_a);
-    scaled16[2 * block + 1] = d * static_cast<float>(sum_b);
-    scaled32[block] = d * static_cast<float>(sum_a + sum_b);
+    int32_t a_sums[2], b_sums[2];
+    pair_sums(first, a_sums), pair_sums(second, b_sums);
+    const int32_t sum_a = a_sums[0] + a_sums[1], sum_b = b_sums[0] + b_sums[1];
+    blocks[block].scale = d;
+    for (int i = 0; i < 2; ++i) {
+      blocks[block].sums[0][i] = static_cast<int16_t>(a_sums[i]);
+      blocks[block].sums[1][i] = static_cast<int16_t>(b_sums[i]);
+      blocks[block].sums[2][i] = static_cast<int16_t>(a_sums[i] + b_sums[i]);
+    }
+    blocks[block].scaled32 = d * static_cast<float>(sum_a + sum_b);
+    blocks[block].scaled16[0] = d * static_cast<float>(sum_a);
+    blocks[block].scaled16[1] = d * static_cast<float>(sum_b);
   }
 }
 
@@ -39,64 +43,62 @@ struct Panel {
   float* min;    // [k/sub][16]; formats with kHasMin only
 };
 
-// Adds n_sub sub-blocks, from value k0 of the rows on, to acc of kTokens tokens.
+// Adds sub-block s (of 32 / kSub) of 32 values to the totals of kTokens tokens, whose integers and blocks stand
+// q_stride and block_stride apart.
 template <class Format, int kTokens>
-inline void dot_panel(const Panel& panel, int64_t n_sub, const Int8Rows& x, int64_t token, int64_t k0,
-                      float* acc) {
+inline void add_sub_block(const Panel& panel, int s, const int8_t* q, int64_t q_stride, const Int8Block* blocks,
+                          int64_t block_stride, Floats* total) {
   constexpr int kSub = Format::kSub;
-  constexpr int16_t kOffset = Format::kOffset - (Format::kMaxQ > 127 ? kWideBias : 0);
+  Ints dot[kTokens];
+  dot_bytes<Format::kMaxQ, Format::kOffset, kSub / 4, kTokens>(
+      panel.q + s * kSub * 16, q + s * kSub, q_stride,
+      [&](int t) { return blocks[t * block_stride].sums[kSub == 32 ? 2 : s]; }, dot);
+  const Floats scale = load(panel.scale + 16 * s);
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t)
+    total[t] = fma(mul(scale, set1(blocks[t * block_stride].scale)), to_floats(dot[t]), total[t]);
+  if constexpr (Format::kHasMin) {
+    const Floats min = load(panel.min + 16 * s);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) {
+      const Int8Block& block = blocks[t * block_stride];
+      total[t] = fnma(min, set1(kSub == 32 ? block.scaled32 : block.scaled16[s]), total[t]);
+    }
+  }
+}
+
+// Adds n values of k, from k0 of the rows on, to acc of kTokens tokens. Not inlined: its loop wants all registers.
+template <class Format, int kTokens>
+__attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows& x, int64_t token, int64_t k0,
+                                         float* acc) {
+  constexpr int kSubs = 32 / Format::kSub;
+  const int8_t* q = x.q + token * x.q_stride + k0;
+  const Int8Block* blocks = x.blocks + token * x.block_stride + k0 / 32;
   Floats total[kTokens];
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) total[t] = load(acc + 16 * t);
-  for (int64_t s = 0; s < n_sub; ++s) {
-    const int64_t k = k0 + s * kSub;
-    ByteDots<Format::kMaxQ, kSub / 4> dot[kTokens];
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      const int16_t* sums = x.sums + (token + t) * 2 * x.scale_stride + k / 32 * 2;
-      if constexpr (kOffset == 0)
-        dot[t].start(set1_int(0));
-      else if constexpr (kSub == 32)
-        dot[t].start(dot2(sums, -kOffset, -kOffset));
-      else
-        dot[t].start(s % 2 == 0 ? dot2(sums, -kOffset, 0) : dot2(sums, 0, -kOffset));
-    }
-#pragma GCC unroll 8
-    for (int g = 0; g < kSub / 4; ++g) {
-      const Bytes w = load_bytes(panel.q + (s * (kSub / 4) + g) * 64);
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) dot[t].add(g, w, x.q + (token + t) * x.q_stride + k + 4 * g);
-    }
-    const Floats scale = load(panel.scale + 16 * s);
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      const Floats factor = mul(scale, set1(x.scale[(token + t) * x.scale_stride + k / 32]));
-      total[t] = fma(factor, to_floats(dot[t].total()), total[t]);
-    }
-    if constexpr (Format::kHasMin) {
-      const Floats min = load(panel.min + 16 * s);
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) {
-        const float part = kSub == 32 ? x.scaled32[(token + t) * x.scale_stride + k / 32]
-                                      : x.scaled16[(token + t) * 2 * x.scale_stride + k / 16];
-        total[t] = fnma(min, set1(part), total[t]);
-      }
-    }
+  for (int64_t k = 0; k < n; k += 32) {
+#pragma GCC unroll 2
+    for (int s = 0; s < kSubs; ++s)
+      add_sub_block<Format, kTokens>(panel, s, q, x.q_stride, blocks, x.block_stride, total);
+    q += 32, ++blocks;
+    panel.q += 32 * 16, panel.scale += 16 * kSubs;
+    if constexpr (Format::kHasMin) panel.min += 16 * kSubs;
   }
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);
 }
 
 template <class Format>
-inline void dot_panel_all(const Panel& panel, int64_t n_sub, const Int8Dots& d, int64_t k0, float* acc) {
+inline void dot_panel_all(const Panel& panel, int64_t n, const Int8Dots& d, int64_t k0, float* acc) {
   int64_t t = 0;
   for (; t + kTileInt8 <= d.n_tokens; t += kTileInt8)
-    dot_panel<Format, kTileInt8>(panel, n_sub, d.x, t, k0, acc + 16 * t);
+    dot_panel<Format, kTileInt8>(panel, n, d.x, t, k0, acc + 16 * t);
   if constexpr (kTileInt8 > 4)
-    if (t + 4 <= d.n_tokens) dot_panel<Format, 4>(panel, n_sub, d.x, t, k0, acc + 16 * t), t += 4;
+    if (t + 4 <= d.n_tokens) dot_panel<Format, 4>(panel, n, d.x, t, k0, acc + 16 * t), t += 4;
   if constexpr (kTileInt8 > 2)
-    if (t + 2 <= d.n_tokens) dot_panel<Format, 2>(panel, n_sub, d.x, t, k0, acc + 16 * t), t += 2;
-  if (t < d.n_tokens) dot_panel<Format, 1>(panel, n_sub, d.x, t, k0, acc + 16 * t);
+    if (t + 2 <= d.n_tokens) dot_panel<Format, 2>(panel, n, d.x, t, k0, acc + 16 * t), t += 2;
+  if (t < d.n_tokens) dot_panel<Format, 1>(panel, n, d.x, t, k0, acc + 16 * t);
 }
 
 // The parts of a call's scratch memory.
@@ -122,8 +124,9 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
 template <class Format>
 inline void panel_dots(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, const Int8Scratch& s) {
   for (int64_t i = 0; i < d.n_tokens; ++i) store(s.acc + 16 * i, zero());
-  for (int64_t k0 = 0; k0 < d.k; k0 += kChunk) {
-    const int64_t n = d.k - k0 < kChunk ? d.k - k0 : kChunk;
+  const int64_t chunk = d.n_tokens <= kFewTokens ? kFewChunk : kChunk;
+  for (int64_t k0 = 0; k0 < d.k; k0 += chunk) {
+    const int64_t n = d.k - k0 < chunk ? d.k - k0 : chunk;
     for (int64_t k = 0; k < n; k += Format::kBlock) {
       const int64_t offset = (k0 + k) / Format::kBlock * Format::kBytes;
       const Panel at{s.panel.q + 16 * k, s.panel.scale + 16 * (k / Format::kSub),
@@ -132,13 +135,13 @@ inline void panel_dots(const Int8Dots& d, const uint8_t* weights, const uint8_t*
       for (int64_t i = 0; i < 16 * Format::kBytes; i += 64) prefetch(next + 16 * offset + i);
       Format::unpack(weights + offset, d.row_bytes, at);
     }
-    dot_panel_all<Format>(s.panel, n / Format::kSub, d, k0, s.acc);
+    dot_panel_all<Format>(s.panel, n, d, k0, s.acc);
   }
 }
 
 template <class Format>
 void int8_dots(const Int8Dots& d) {
-  static_assert(kChunk % Format::kBlock == 0 && Format::kBlock % Format::kSub == 0);
+  static_assert(kChunk % kFewChunk == 0 && kFewChunk % Format::kBlock == 0 && Format::kBlock % Format::kSub == 0);
   const Int8Scratch s = divide_scratch(d);
   for (int64_t row = 0; row < d.n_rows; row += 16) {
     const int64_t n = d.n_rows - row < 16 ? d.n_rows - row : 16;
