@@ -375,5 +375,19 @@ inline Ints dot2(const int16_t* sums, int16_t c0, int16_t c1) {
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
+// ---- probes
+
+#if defined(__AVXVNNI__)
+constexpr int kPeakBytes = 5;
+template <int kMaxQ, int kGroups>
+inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+x"(d.sum_a), "+x"(d.sum_b)); }
+#else
+constexpr int kPeakBytes = 2;
+template <int kMaxQ, int kGroups>
+inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+x"(d.pairs.a), "+x"(d.pairs.b)); }
+#endif
+constexpr int kPeakParts = 12;
+inline void make_unknown(Bytes& v) { asm volatile("" : "+x"(v.a), "+x"(v.b)); }
+
 }  // namespace
 }  // namespace carat
