@@ -41,7 +41,7 @@ TEST(Limits, TheContextIsNotExceeded) {
                  "4 tokens, but the context of " + model + " has 3");
   EXPECT_EQ(carat({"logits", model, "--tokens", "2,5,6"}).code, 0);
   expect_refused(carat({"bench", model, "-p", "2", "-n", "1", "-d", "2"}),
-                 "4 tokens (--depth and the longer of -p and -n), but the context of " + model + " has 3");
+                 "4 tokens (--depth and the longest of -p, -n and --verify), but the context of " + model + " has 3");
 }
 
 TEST(Limits, CacheTypesMustFitTheHeads) {

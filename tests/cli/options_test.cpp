@@ -145,14 +145,6 @@ TEST_F(Options, QuantizeSaysWhatFellBack) {
   EXPECT_EQ(all.out.find("instead"), std::string::npos) << all.out;
 }
 
-TEST_F(Options, BenchCountsBytesOfBothTests) {
-  const auto outcome = carat({"bench", model, "-p", "8", "-n", "4", "-r", "1", "--json"});
-  EXPECT_EQ(outcome.code, 0);
-  EXPECT_EQ(outcome.out.find("\"gb_s\":null"), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.out.find("\"test\":\"pp8\""), std::string::npos) << outcome.out;
-  EXPECT_NE(outcome.out.find("\"test\":\"tg4\""), std::string::npos) << outcome.out;
-}
-
 TEST_F(Options, TrainingNeverShowsMoreThanAll) {
   // The second step goes beyond the tokens that were asked for.
   std::string text;

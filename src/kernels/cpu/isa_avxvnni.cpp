@@ -6,6 +6,7 @@
 // clang-format off
 #include "kernels/cpu/generic/lanes.inl"
 #include "kernels/cpu/generic/int8.inl"
+#include "kernels/cpu/generic/peak.inl"
 // clang-format on
 
 namespace carat {
@@ -13,6 +14,9 @@ extern constinit const KernelTable kKernelsAvxVnni;
 constinit const KernelTable kKernelsAvxVnni = {
     .name = "avxvnni",
     .quantize_row = quantize_row,
+    .peak_int8 = peak_int8,
+    .peak_bf16 = peak_f32,
+    .peak_f32 = peak_f32,
     .int8_dots =
         {
 #define CARAT_FORMAT(format) int8_dots<format>,

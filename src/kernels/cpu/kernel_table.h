@@ -139,7 +139,11 @@ inline constexpr int kInt8FormatCount = static_cast<int>(Int8Format::count);
   KERNEL(soft_cap, (float* x, int64_t n, float cap))                                          \
   KERNEL(exponential, (float* x, int64_t n))                                                  \
   KERNEL(to_f16, (const float* x, int64_t n, uint16_t* out))                                  \
-  KERNEL(to_bf16, (const float* x, int64_t n, uint16_t* out))
+  KERNEL(to_bf16, (const float* x, int64_t n, uint16_t* out))                                 \
+  /* probes: at most 2^22 rounds of multiply-adds out of registers, how many, and a sum of all */ \
+  KERNEL(peak_int8, (int64_t n_rounds, int64_t* n_multiply_adds, float* out))                 \
+  KERNEL(peak_bf16, (int64_t n_rounds, int64_t* n_multiply_adds, float* out))                 \
+  KERNEL(peak_f32, (int64_t n_rounds, int64_t* n_multiply_adds, float* out))
 
 struct KernelTable {
   const char* name = nullptr;

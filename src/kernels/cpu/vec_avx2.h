@@ -426,5 +426,19 @@ inline void pair_sums(Ints v, int32_t* out) {
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
+// ---- probes
+
+#if defined(__AVXVNNI__)
+constexpr int kPeakBytes = 5;
+template <int kMaxQ, int kGroups>
+inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+x"(d.sum_a), "+x"(d.sum_b)); }
+#else
+constexpr int kPeakBytes = 2;
+template <int kMaxQ, int kGroups>
+inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+x"(d.pairs.a), "+x"(d.pairs.b)); }
+#endif
+constexpr int kPeakParts = 12;
+inline void make_unknown(Bytes& v) { asm volatile("" : "+x"(v.a), "+x"(v.b)); }
+
 }  // namespace
 }  // namespace carat

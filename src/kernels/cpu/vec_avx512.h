@@ -244,5 +244,12 @@ inline void pair_sums(Ints v, int32_t* out) {
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
+// ---- probes
+
+constexpr int kPeakBytes = 10, kPeakParts = 12;
+template <int kMaxQ, int kGroups>
+inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+v"(d.sums)); }
+inline void make_unknown(Bytes& v) { asm volatile("" : "+v"(v.v)); }
+
 }  // namespace
 }  // namespace carat

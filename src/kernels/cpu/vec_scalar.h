@@ -383,6 +383,16 @@ inline void pair_sums(Ints v, int32_t* out) {
 
 inline void prefetch(const void*) {}
 
+// ---- probes
+
+// How many independent sums (of bytes, of parts) hide the latency of a multiply-add without leaving the registers.
+constexpr int kPeakBytes = 2, kPeakParts = 12;
+// What was added so far is added first: the compiler does not gather products for another order of sums.
+template <int kMaxQ, int kGroups>
+inline void keep_order(ByteDots<kMaxQ, kGroups>&) {}
+// The same bytes, but the compiler no longer knows what they are: products of them are computed every time.
+inline void make_unknown(Bytes& v) { asm volatile("" : "+m"(v)); }
+
 #undef CARAT_LANES
 #undef CARAT_BYTES
 

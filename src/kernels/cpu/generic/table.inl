@@ -32,6 +32,9 @@ constexpr KernelTable make_table(const char* name) {
       .exponential = exponential_row,
       .to_f16 = to_f16,
       .to_bf16 = to_bf16,
+      .peak_int8 = peak_int8,
+      .peak_bf16 = peak_f32,  // no ISA here multiplies bf16 itself: values are widened and take the fma of floats
+      .peak_f32 = peak_f32,
       .int8_dots =
           {
 #define CARAT_FORMAT(format) int8_dots<format>,
