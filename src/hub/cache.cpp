@@ -150,10 +150,13 @@ Result<std::string> Cache::find(const Request& request) const {
   if (request.revision == "main")
     for (std::string& commit : commits(request.repo)) candidates.push_back(std::move(commit));
   for (const std::string& commit : candidates) {
-    const auto models = TRY(find_models(snapshot_files(request.repo, commit), request.what));
+    const auto [models, incomplete] = find_models(snapshot_files(request.repo, commit), request.what);
     if (models.size() > 1)
       return fail("hf:{}: which one? downloaded are {}", to_text(request), list_of(models));
     if (models.size() == 1) return snapshot_path(request.repo, commit, models.front().front());
+    if (!incomplete.empty())
+      return fail("hf:{0}: of '{1}', {2}; get it with: carat pull {0}", to_text(request),
+                  printable(incomplete.front().files.front()), incomplete.front().problem());
   }
   return fail("hf:{0}: not downloaded yet; get it with: carat pull {0}", to_text(request));
 }
