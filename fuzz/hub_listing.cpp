@@ -28,10 +28,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   std::vector<std::string> questions{"", "Q4_0", "mmproj"};
   if (!paths.empty()) questions.push_back(paths.front());
-  for (const std::string& question : questions)
-    if (const auto models = find_models(paths, question))
-      for (const ModelFiles& model : *models)
-        for (const std::string& path : model)
-          CHECK(std::find(paths.begin(), paths.end(), path) != paths.end());
+  const auto check = [&](const ModelFiles& model) {
+    CHECK(!model.empty());
+    for (const std::string& path : model) CHECK(std::find(paths.begin(), paths.end(), path) != paths.end());
+  };
+  for (const std::string& question : questions) {
+    const FoundModels found = find_models(paths, question);
+    for (const ModelFiles& model : found.whole) check(model);
+    for (const IncompleteModel& model : found.incomplete) {
+      check(model.files);
+      CHECK(model.first_missing >= 1 && model.first_missing <= model.n_parts && model.n_missing >= 1);
+    }
+  }
   return 0;
 }

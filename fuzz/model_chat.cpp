@@ -89,7 +89,11 @@ class Builder {
 
   JsonValue::Object object(int depth) {
     JsonValue::Object members;
-    for (size_t n = below(6); n > 0; --n) set_member(members, key(), value(depth));
+    for (size_t n = below(6); n > 0; --n) {
+      std::string name = key();
+      members.emplace_back(std::move(name), value(depth));
+    }
+    drop_repeated(members);
     return members;
   }
 

@@ -120,15 +120,16 @@ void add_lattice(AuditReport& report) {
   }
   if (n_on == 0) return;
   const double kept = share(lattice.n_kept_by_reference, lattice.n_blocks);
-  std::string advice = kept > 0.999
-                           ? "It comes from quantization-aware training (or from a Q4_0 file). An ordinary "
-                             "Q4_0 conversion keeps it exactly; "
-                             "types with more bits only take more room."
-                           : fmt::format(
-                                 "It comes from quantization-aware training. An ordinary Q4_0 conversion "
-                                 "would keep {} of the blocks and "
-                                 "damage the others: use a converter that keeps each block's own scale.",
-                                 percent(kept));
+  // What is measured is the lattice; where it comes from, the weights do not say.
+  std::string advice =
+      kept > 0.999
+          ? "As checkpoints of quantization-aware training do, and weights decoded from a Q4_0 file. An "
+            "ordinary Q4_0 conversion keeps them exactly; types with more bits only take more room."
+          : fmt::format(
+                "As checkpoints of quantization-aware training do. An ordinary Q4_0 conversion would "
+                "keep {} of the blocks and damage the others: use a converter that keeps each "
+                "block's own scale.",
+                percent(kept));
   add_note(report.findings, "lattice",
            fmt::format("{} of {} matrices lie on a 4-bit lattice ({} of their blocks; extremes at {})", n_on,
                        n_all, percent(lattice.share()), extremes(lattice)),
@@ -145,9 +146,9 @@ void add_codes(AuditReport& report) {
           report.findings, "rederived-scales",
           fmt::format("at least {} of the Q4_0 blocks lay on another 4-bit lattice before they were encoded",
                       percent(codes.rederived_share())),
-          "A QAT checkpoint went through an ordinary converter, which gave its blocks new scales and lost "
-          "most of what the "
-          "training had gained. Take the publisher's own Q4_0 file, or convert with the lattice kept.");
+          "As when a QAT checkpoint goes through an ordinary converter: that gives its blocks new scales "
+          "and loses most of what the training had gained. Take the publisher's own Q4_0 file, or convert "
+          "with the lattice kept.");
       return;
     case ScaleOrigin::own:
       add_note(

@@ -45,6 +45,8 @@ std::optional<Match> type_at(std::string_view text) {
       if (text.starts_with(name)) best = Match{type, name.size() - 1};
   }
   if (!best) return std::nullopt;
+  // No weights are stored in Q8_K, ggml's type of activations: UD-Q8_K_XL is a mixture around Q8_0.
+  if (best->type == TensorType::Q8_K) best->type = TensorType::Q8_0;
   for (const std::string_view size : {"_XXS", "_XXL", "_MOE", "_XS", "_XL", "_S", "_M", "_L"})
     if (text.substr(best->length).starts_with(size)) {
       best->length += size.size();

@@ -17,6 +17,20 @@ std::string in_one_line(const std::vector<std::string>& parts) {
   return text;
 }
 
+// "gemma-4-E4B-it-Q4_0.gguf", "gemma_4_instruct": "it" as a word of its own, or one that begins with
+// "instruct". Not "gemma-italian".
+bool names_instructed_model(std::string_view name) {
+  const auto in_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  for (size_t begin = 0; begin < name.size();) {
+    size_t end = begin;
+    while (end < name.size() && in_word(name[end])) ++end;
+    const std::string_view word = name.substr(begin, end - begin);
+    if (word == "it" || word.starts_with("instruct")) return true;
+    begin = end + 1;
+  }
+  return false;
+}
+
 void add_differences(const ChatTemplateReport& report, Findings& findings) {
   const std::string what = "the chat template: " + in_one_line(report.findings);
   if (report.defect)
@@ -36,9 +50,7 @@ TemplateFacts check_template(const gguf::Metadata& metadata, const Config* confi
   constexpr std::string_view key = "tokenizer.chat_template";
   const auto text = metadata.text(key);
   if (!metadata.contains(key) || (text && text->empty())) {
-    const bool is_instructed =
-        name.find("-it") != std::string_view::npos || name.find("instruct") != std::string_view::npos;
-    if (is_instructed)
+    if (names_instructed_model(name))
       add_defect(findings, "template-missing", "there is no chat template (tokenizer.chat_template)",
                  "Programs guess the format of a conversation, and a wrong guess costs quality. Carat knows "
                  "Gemma 4's; elsewhere "

@@ -7,6 +7,7 @@
 #include <span>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "gguf/layout.h"
 
@@ -98,16 +99,25 @@ void check_control_tokens(const Vocabulary& vocabulary, Findings& findings) {
   }
 }
 
+// It ends a tool call, so CONTROL is right. But llama.cpp's converter itself writes USER_DEFINED, as it does
+// for the tokens of calls and thoughts: nearly every published file has that, and llama.cpp and carat correct
+// it on loading. A defect that all files have tells nobody which one to take, so that alone is a note. With
+// any other type the token is not even found in a text, and its prompts break.
 void check_tool_response(const Vocabulary& vocabulary, Findings& findings) {
   const int64_t token = vocabulary.find(kToolResponse);
   if (token < 0 || vocabulary.kind(token) == kControl) return;
-  add_defect(findings, "tool-response-type",
-             fmt::format("{} is typed {} instead of CONTROL", vocabulary.name(token),
-                         name_of_kind(vocabulary.kind(token))),
-             "It is what the model ends a tool call with: programs that trust the type do not stop there, "
-             "and tool calling "
-             "looks worse than the model is. Carat and llama.cpp correct it on loading; elsewhere take a "
-             "corrected file.");
+  std::string what = fmt::format("{} is typed {} instead of CONTROL", vocabulary.name(token),
+                                 name_of_kind(vocabulary.kind(token)));
+  if (vocabulary.kind(token) == kUserDefined)
+    add_note(
+        findings, "tool-response-type", std::move(what),
+        "As llama.cpp's converter types it; carat and llama.cpp correct it on loading. It is what the model "
+        "ends a tool call with: other programs that trust the type do not stop there.");
+  else
+    add_defect(
+        findings, "tool-response-type", std::move(what),
+        "It is what the model ends a tool call with: programs that trust the type neither stop there nor "
+        "read it in a prompt, and tool calling looks worse than the model is. Take a corrected file.");
 }
 
 void check_visible_tokens(const Vocabulary& vocabulary, Findings& findings) {

@@ -9,6 +9,7 @@
 #include <deque>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 
 #include "cli/command.h"
 #include "cli/common.h"
@@ -87,53 +88,77 @@ class TransferLine {
   Clock::time_point last_;
 };
 
-using Files = std::vector<hub::RemoteFile>;
+// What a repository holds, found by path: lists may have a hundred thousand entries.
+class Listing {
+ public:
+  explicit Listing(const std::vector<hub::RemoteFile>& files) {
+    for (const hub::RemoteFile& file : files) {
+      paths_.push_back(file.path);
+      files_.try_emplace(file.path, file);
+    }
+  }
+  const std::vector<std::string>& paths() const { return paths_; }
+  const hub::RemoteFile& file(const std::string& path) const {
+    const auto found = files_.find(path);
+    CHECK(found != files_.end());
+    return found->second;
+  }
+  uint64_t size_of(const hub::ModelFiles& model) const {
+    uint64_t n_bytes = 0;
+    for (const std::string& path : model) n_bytes += file(path).n_bytes;
+    return n_bytes;
+  }
 
-const hub::RemoteFile& file_of(const Files& files, const std::string& path) {
-  for (const hub::RemoteFile& file : files)
-    if (file.path == path) return file;
-  CHECK(false);
-}
+ private:
+  std::vector<std::string> paths_;  // in the server's order
+  std::unordered_map<std::string, hub::RemoteFile> files_;
+};
 
-uint64_t size_of(const Files& files, const hub::ModelFiles& model) {
-  uint64_t n_bytes = 0;
-  for (const std::string& path : model) n_bytes += file_of(files, path).n_bytes;
-  return n_bytes;
-}
-
-void print_choices(const Files& files, const std::vector<hub::ModelFiles>& models) {
+void print_choices(const Listing& listing, const hub::FoundModels& models) {
   TextTable table;
   table.add_column("file", Align::left);
   table.add_column("size", Align::right);
-  for (const hub::ModelFiles& model : models) {
-    const std::string parts = model.size() > 1 ? fmt::format(" ({} parts)", model.size()) : "";
-    table.add_row({model.front() + parts, bytes_text(size_of(files, model))});
-  }
+  const auto add = [&](const hub::ModelFiles& model, const std::string& remark) {
+    table.add_row({model.front() + remark, bytes_text(listing.size_of(model))});
+  };
+  for (const hub::ModelFiles& model : models.whole)
+    add(model, model.size() > 1 ? fmt::format(" ({} parts)", model.size()) : "");
+  for (const hub::IncompleteModel& model : models.incomplete)
+    add(model.files, fmt::format(" (incomplete: {})", model.problem()));
   print_text(table.render(stdout_style()));
 }
 
-void print_choices_json(const Files& files, const std::vector<hub::ModelFiles>& models) {
+void print_choices_json(const Listing& listing, const hub::FoundModels& models) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
-  for (const hub::ModelFiles& model : models)
-    json.push_back({{"files", model}, {"bytes", size_of(files, model)}});
+  for (const hub::ModelFiles& model : models.whole)
+    json.push_back({{"files", model}, {"bytes", listing.size_of(model)}});
+  for (const hub::IncompleteModel& model : models.incomplete)
+    json.push_back(
+        {{"files", model.files}, {"bytes", listing.size_of(model.files)}, {"incomplete", model.problem()}});
   print_line(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
-Result<hub::ModelFiles> choose(const hub::Request& request, const Files& files, bool json) {
-  std::vector<std::string> paths;
-  for (const hub::RemoteFile& file : files) paths.push_back(file.path);
-  const auto models = TRY(hub::find_models(paths, request.what));
-  if (models.size() == 1) return models.front();
+void print_choices(const Listing& listing, const hub::FoundModels& models, bool json) {
+  json ? print_choices_json(listing, models) : print_choices(listing, models);
+}
+
+// The one that is meant. An incomplete model is in nobody's way, but an error where nothing else is meant.
+Result<hub::ModelFiles> choose(const hub::Request& request, const Listing& listing, bool json) {
+  const auto models = hub::find_models(listing.paths(), request.what);
+  if (models.whole.size() == 1) return models.whole.front();
   const std::string id = request.repo.id();
-  const auto all = models.empty() ? TRY(hub::find_models(paths, "")) : models;
+  if (models.whole.empty() && models.incomplete.size() == 1) {
+    const hub::IncompleteModel& only = models.incomplete.front();
+    return fail("{}: '{}' is incomplete there: {}", id, hub::printable(only.files.front()), only.problem());
+  }
+  const auto all = models.empty() ? hub::find_models(listing.paths(), "") : models;
   if (all.empty()) return fail("{}: has no GGUF file", id);
-  if (json)
-    print_choices_json(files, all);
-  else
-    print_choices(files, all);
+  print_choices(listing, all, json);
   if (models.empty())
     return fail("{}: nothing matches '{}'; choose one of these: carat pull {}:FILE", id, request.what, id);
-  return fail("{}: {} files match; choose one: carat pull {}:FILE", id, models.size(), id);
+  if (models.whole.empty())
+    return fail("{}: {} models match, all of them incomplete there", id, models.incomplete.size());
+  return fail("{}: {} files match; choose one: carat pull {}:FILE", id, models.whole.size(), id);
 }
 
 void print_pulled(const hub::Request& request, const std::vector<hub::Pulled>& pulled,
@@ -171,24 +196,23 @@ Result<int> run_pull(const Flags& flags) {
   auto options = TRY(hub::HubOptions::from_environment());
   options.download.n_connections = flags.n_connections;
   const hub::Hub hub(std::move(options), cache);
-  const Files files = TRY(hub.list(request));
+  const Listing listing(TRY(hub.list(request)));
   if (flags.list) {
-    std::vector<std::string> paths;
-    for (const hub::RemoteFile& file : files) paths.push_back(file.path);
-    const auto models = TRY(hub::find_models(paths, request.what));
+    const auto models = hub::find_models(listing.paths(), request.what);
     if (models.empty())
       return fail("{}: has no GGUF file{}", request.repo.id(), request.what.empty() ? "" : " of that name");
-    flags.json ? print_choices_json(files, models) : print_choices(files, models);
+    print_choices(listing, models, flags.json);
     return 0;
   }
-  const auto model = TRY(choose(request, files, flags.json));
+  const auto model = TRY(choose(request, listing, flags.json));
   std::vector<hub::Pulled> pulled;
   hub::Request pinned = request;  // all parts of one commit, whatever is pushed meanwhile
   for (const std::string& path : model) {
     TransferLine line;
-    pulled.push_back(TRY(hub.pull(
-        pinned, file_of(files, path),
-        [&](uint64_t done, uint64_t total, std::string_view what) { line.update(done, total, what); })));
+    pulled.push_back(
+        TRY(hub.pull(pinned, listing.file(path), [&](uint64_t done, uint64_t total, std::string_view what) {
+          line.update(done, total, what);
+        })));
     pinned.revision = pulled.back().commit;
   }
   print_pulled(request, pulled, model, flags.json);

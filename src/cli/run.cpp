@@ -12,6 +12,7 @@
 #include "engine/generate.h"
 #include "engine/utf8_stream.h"
 #include "model/chat.h"
+#include "model/chat_json.h"
 #include "model/chat_output.h"
 
 namespace carat::cli {
@@ -49,6 +50,9 @@ Json to_json(const Generation& generation, const Tokenizer& tokenizer, bool raw)
     const ChatTurn turn = as_turn(generation, tokenizer);
     json["content"] = std::get<std::string>(turn.content);
     if (!turn.reasoning.empty()) json["reasoning"] = turn.reasoning;
+    // As chat APIs have them, so that a client's code for those reads them.
+    if (!turn.tool_calls.empty())
+      json["tool_calls"] = Json::parse(carat::to_json(to_json_value(turn.tool_calls)));
   }
   json["stopped"] = name_of(generation.stopped);
   json["n_prompt"] = generation.n_prompt;
@@ -204,7 +208,7 @@ Run add_run(CLI::App& app) {
                  "only the likeliest that reach this (default 0.95)");
   app.add_option("--seed", flags->generate.sampler.seed, "seed of the sampling (default 1)");
   app.add_flag("--ignore-eos", flags->ignore_end, "go on after an end-of-generation token");
-  app.add_flag("--json", flags->json, "JSON: tokens, text, speeds");
+  app.add_flag("--json", flags->json, "JSON: tokens, text, tool calls, speeds");
   flags->engine.add_to(app);
   return [flags, prompt, &app]() -> Result<int> {
     const bool has_prompt = prompt->count() > 0;

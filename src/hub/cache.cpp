@@ -24,13 +24,6 @@ Result<void> make_folder(const std::string& path) {
   return {};
 }
 
-// "~/x" as a shell would have written it.
-std::string expanded(const std::string& path) {
-  if (!path.starts_with("~/")) return path;
-  const auto home = environment("HOME");
-  return home ? *home + path.substr(1) : path;
-}
-
 std::string list_of(const std::vector<ModelFiles>& models) {
   constexpr size_t kMaxShown = 8;
   std::string text;
@@ -46,12 +39,24 @@ std::optional<std::string> environment(const char* name) {
   return std::string(value);
 }
 
+std::optional<std::string> environment_path(const char* name) {
+  const auto path = environment(name);
+  if (!path || (*path != "~" && !path->starts_with("~/"))) return path;
+  const auto home = environment("HOME");
+  return home ? *home + path->substr(1) : *path;
+}
+
+std::optional<std::string> home_of_tools() {
+  if (auto home = environment_path("HF_HOME")) return home;
+  if (const auto cache = environment_path("XDG_CACHE_HOME")) return *cache + "/huggingface";
+  if (const auto user = environment("HOME")) return *user + "/.cache/huggingface";
+  return std::nullopt;
+}
+
 Result<Cache> Cache::from_environment() {
   for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
-    if (const auto folder = environment(name)) return Cache(expanded(*folder));
-  if (const auto home = environment("HF_HOME")) return Cache(expanded(*home) + "/hub");
-  if (const auto cache = environment("XDG_CACHE_HOME")) return Cache(expanded(*cache) + "/huggingface/hub");
-  if (const auto home = environment("HOME")) return Cache(*home + "/.cache/huggingface/hub");
+    if (auto folder = environment_path(name)) return Cache(std::move(*folder));
+  if (const auto home = home_of_tools()) return Cache(*home + "/hub");
   return fail("no folder for downloads: set HF_HOME or HF_HUB_CACHE");
 }
 
@@ -79,6 +84,7 @@ Result<void> Cache::make_folders(const Repo& repo) const {
 Result<void> Cache::write_ref(const Request& request, std::string_view commit) const {
   if (request.revision == commit) return {};
   const std::string path = repo_folder(request.repo) + "/refs/" + request.revision;
+  if (commit_of(request) == commit) return {};
   TRY(make_folder(fs::path(path).parent_path().string()));
   return write_file(path, commit);
 }
@@ -150,10 +156,13 @@ Result<std::string> Cache::find(const Request& request) const {
   if (request.revision == "main")
     for (std::string& commit : commits(request.repo)) candidates.push_back(std::move(commit));
   for (const std::string& commit : candidates) {
-    const auto models = TRY(find_models(snapshot_files(request.repo, commit), request.what));
+    const auto [models, incomplete] = find_models(snapshot_files(request.repo, commit), request.what);
     if (models.size() > 1)
       return fail("hf:{}: which one? downloaded are {}", to_text(request), list_of(models));
     if (models.size() == 1) return snapshot_path(request.repo, commit, models.front().front());
+    if (!incomplete.empty())
+      return fail("hf:{0}: of '{1}', {2}; get it with: carat pull {0}", to_text(request),
+                  printable(incomplete.front().files.front()), incomplete.front().problem());
   }
   return fail("hf:{0}: not downloaded yet; get it with: carat pull {0}", to_text(request));
 }

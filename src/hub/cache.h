@@ -27,6 +27,7 @@ class Cache {
 
   // Folders that are missing are made.
   Result<void> make_folders(const Repo& repo) const;
+  // What a revision is now. Nothing is written where that is known already.
   Result<void> write_ref(const Request& request, std::string_view commit) const;
   // A link in the snapshot; what stood there is replaced.
   Result<void> link(const Repo& repo, std::string_view commit, std::string_view path,
@@ -49,5 +50,9 @@ class Cache {
 
 // A value of the environment; nothing: unset or empty.
 std::optional<std::string> environment(const char* name);
+// The same of a folder or file, with a leading "~" as a shell would have written it.
+std::optional<std::string> environment_path(const char* name);
+// Where the tools of the hub keep things: $HF_HOME, or $XDG_CACHE_HOME/huggingface, or ~/.cache/huggingface.
+std::optional<std::string> home_of_tools();
 
 }  // namespace carat::hub

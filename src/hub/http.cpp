@@ -247,15 +247,26 @@ HttpReply HttpClient::fetch(const HttpRequest& request, const Sink& sink) {
   return reply;
 }
 
-std::string url_escaped(std::string_view path) {
+std::string url_escaped_name(std::string_view name) {
   std::string out;
-  for (const char c : path) {
+  for (const char c : name) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~' || c == '/';
+                       c == '-' || c == '_' || c == '.' || c == '~';
     if (plain)
       out += c;
     else
       out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+std::string url_escaped(std::string_view path) {
+  std::string out;
+  for (size_t begin = 0; begin <= path.size();) {
+    const size_t end = std::min(path.find('/', begin), path.size());
+    if (begin > 0) out += '/';
+    out += url_escaped_name(path.substr(begin, end - begin));
+    begin = end + 1;
   }
   return out;
 }

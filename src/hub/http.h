@@ -62,6 +62,8 @@ class HttpClient {
 
 // Bytes that stand for themselves and '/' stay, the others become %XX.
 std::string url_escaped(std::string_view path);
+// The same for a name that is one part of an address whatever it holds: '/' becomes %2F.
+std::string url_escaped_name(std::string_view name);
 
 // Same scheme, host and port. False for what is no address.
 bool is_same_origin(const std::string& a, const std::string& b);

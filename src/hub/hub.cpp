@@ -26,7 +26,11 @@ class Lock {
     lock.descriptor_ = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
     if (lock.descriptor_ < 0) return fail("{}: cannot create: {}", path, std::strerror(errno));
     if (::flock(lock.descriptor_, LOCK_EX | LOCK_NB) == 0) return lock;
-    return fail("{}: another program is getting it just now", name);
+    if (errno == EWOULDBLOCK)
+      return fail("{}: another program is getting it just now (it holds {}): wait for it, or end it", name,
+                  path);
+    return fail("{}: cannot lock: {}; choose another file system with HF_HUB_CACHE", path,
+                std::strerror(errno));
   }
   ~Lock() {
     if (descriptor_ >= 0) ::close(descriptor_);
@@ -67,15 +71,11 @@ std::string first_line(const std::string& text) {
 }
 
 std::string token_of_login() {
-  const auto file = environment("HF_TOKEN_PATH");
-  const auto home = environment("HF_HOME");
-  const auto user = environment("HOME");
-  const std::string path = file   ? *file
-                           : home ? *home + "/token"
-                           : user ? *user + "/.cache/huggingface/token"
-                                  : "";
-  if (path.empty()) return {};
-  const auto text = read_file(path);
+  auto path = environment_path("HF_TOKEN_PATH");
+  if (!path)
+    if (const auto home = home_of_tools()) path = *home + "/token";
+  if (!path) return {};
+  const auto text = read_file(*path);
   return text ? first_line(*text) : "";
 }
 
@@ -124,7 +124,7 @@ Result<std::string> Hub::fetch_text(HttpClient& client, const std::string& url, 
 Result<std::vector<RemoteFile>> Hub::list(const Request& request) const {
   HttpClient client(options_.download.http);
   std::string url = fmt::format("{}/api/models/{}/tree/{}?recursive=true", options_.endpoint,
-                                request.repo.id(), url_escaped(request.revision));
+                                request.repo.id(), url_escaped_name(request.revision));
   std::vector<RemoteFile> files;
   for (int n_pages = 1; !url.empty(); ++n_pages) {
     if (n_pages > kMaxPages)
@@ -144,7 +144,7 @@ Result<std::vector<RemoteFile>> Hub::list(const Request& request) const {
 
 std::string Hub::resolve_url(const Request& request, std::string_view revision,
                              const RemoteFile& file) const {
-  return fmt::format("{}/{}/resolve/{}/{}", options_.endpoint, request.repo.id(), url_escaped(revision),
+  return fmt::format("{}/{}/resolve/{}/{}", options_.endpoint, request.repo.id(), url_escaped_name(revision),
                      url_escaped(file.path));
 }
 
@@ -176,12 +176,16 @@ Result<std::string> Hub::commit_of(const Request& request, const RemoteFile& fil
 
 Result<Pulled> Hub::pull(const Request& request, const RemoteFile& file, const Progress& progress) const {
   const std::string commit = TRY(commit_of(request, file));
-  TRY(cache_.make_folders(request.repo));
   Pulled pulled{cache_.snapshot_path(request.repo, commit, file.path), file.n_bytes, file.blob, true, commit};
+  // Also where some tools keep the file itself, since the file system has no links. Then there is nothing to
+  // write but what the revision is now, and who may only read the cache does without.
+  if (has_size(pulled.path, file.n_bytes)) {
+    (void)cache_.write_ref(request, commit);
+    return pulled;
+  }
+  TRY(cache_.make_folders(request.repo));
   const std::string blob = cache_.blob_path(request.repo, file.blob);
-  // Some tools keep the file itself in the snapshot, where the file system has no links.
-  const bool is_in_snapshot = has_size(pulled.path, file.n_bytes);
-  if (!is_in_snapshot && !has_size(blob, file.n_bytes)) {
+  if (!has_size(blob, file.n_bytes)) {
     const Lock lock = TRY(Lock::take(cache_.lock_path(request.repo, file.blob), file.path));
     if (!has_size(blob, file.n_bytes)) {  // still
       pulled.was_there = false;
@@ -190,7 +194,7 @@ Result<Pulled> Hub::pull(const Request& request, const RemoteFile& file, const P
       TRY(download(source, blob, options_.download, progress));
     }
   }
-  if (!is_in_snapshot) TRY(cache_.link(request.repo, commit, file.path, file.blob));
+  TRY(cache_.link(request.repo, commit, file.path, file.blob));
   TRY(cache_.write_ref(request, commit));
   return pulled;
 }

@@ -19,7 +19,8 @@ struct HubOptions {
   std::string token;
   DownloadOptions download;
 
-  // $HF_ENDPOINT; $HF_TOKEN, or the file $HF_TOKEN_PATH or $HF_HOME/token that logging in leaves.
+  // $HF_ENDPOINT; $HF_TOKEN, or the file that logging in leaves: $HF_TOKEN_PATH, or `token` in
+  // home_of_tools().
   static Result<HubOptions> from_environment();
 };
 

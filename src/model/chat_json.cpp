@@ -1,14 +1,51 @@
 // Refuses what it does not know, by name of the member: half a conversation is not what somebody asked for.
 #include "model/chat_json.h"
 
-#include <optional>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace carat {
 namespace {
 
 using Role = ChatTurn::Role;
 using Kind = ContentPart::Kind;
+
+// What is read, and what may stand beside it. Requests to a chat API are taken as they are: what they say
+// about sampling does not change the prompt. Of pictures, sounds and films only the place counts, whatever
+// clients call what they are.
+// clang-format off
+constexpr std::string_view kConversationMembers[] = {
+    "messages", "tools", "enable_thinking", "preserve_thinking", "add_generation_prompt",
+    "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p",
+    "top_k", "min_p", "seed", "stop", "n", "frequency_penalty", "presence_penalty", "repeat_penalty",
+    "logprobs", "top_logprobs", "logit_bias", "metadata", "user"};
+// clang-format on
+constexpr std::string_view kMessageMembers[] = {"role",     "content",    "reasoning",    "reasoning_content",
+                                                "thinking", "tool_calls", "tool_call_id", "name"};
+constexpr std::string_view kTextMembers[] = {"type", "text"};
+constexpr std::string_view kMediaMembers[] = {"type", "image", "image_url", "audio", "input_audio", "video",
+                                              "url",  "path",  "base64",    "data",  "format",      "detail"};
+constexpr std::string_view kCallMembers[] = {"id", "type", "function", "index"};
+constexpr std::string_view kFunctionMembers[] = {"name", "arguments"};
+
+// What says nothing may stand under any name: answers of APIs come with "refusal": null, "annotations": [].
+bool says_nothing(const JsonValue& value) {
+  return value.is_null() || (value.array() != nullptr && value.array()->empty());
+}
+
+Result<void> refuse_unknown_members(const JsonValue& object, std::span<const std::string_view> known) {
+  for (const auto& [name, value] : *object.object()) {
+    if (says_nothing(value) || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    constexpr size_t kMaxShown = 60;
+    return fail("the member {} is not known; expected are {}", to_json(JsonValue(name.substr(0, kMaxShown))),
+                fmt::join(known, ", "));
+  }
+  return {};
+}
 
 // A member that is absent or null is empty.
 Result<std::string> text_or_empty(const JsonValue& object, std::string_view key) {
@@ -44,23 +81,40 @@ Result<Role> role_of(const JsonValue& message) {
 }
 
 Result<ContentPart> part_of(const JsonValue& value) {
+  if (value.object() == nullptr) return fail("not an object");
   const std::string type = TRY(text_or_empty(value, "type"));
-  if (type == "text") return ContentPart{Kind::text, TRY(text_or_empty(value, "text"))};
-  if (type == "image" || type == "image_url") return ContentPart{Kind::image, {}};
-  if (type == "audio" || type == "input_audio") return ContentPart{Kind::audio, {}};
-  if (type == "video") return ContentPart{Kind::video, {}};
-  return fail("the \"type\" of a part of \"content\" is none of text, image, audio, video");
+  if (type == "text") {
+    TRY(refuse_unknown_members(value, kTextMembers));
+    return ContentPart{Kind::text, TRY(text_or_empty(value, "text"))};
+  }
+  ContentPart part;
+  if (type == "image" || type == "image_url")
+    part.kind = Kind::image;
+  else if (type == "audio" || type == "input_audio")
+    part.kind = Kind::audio;
+  else if (type == "video")
+    part.kind = Kind::video;
+  else
+    return fail("its \"type\" is none of text, image, audio, video");
+  TRY(refuse_unknown_members(value, kMediaMembers));
+  return part;
+}
+
+Result<std::vector<ContentPart>> parts_of(const JsonValue::Array& items) {
+  std::vector<ContentPart> parts;
+  for (size_t i = 0; i < items.size(); ++i) {
+    auto part = part_of(items[i]);
+    if (!part) return fail("part {} of \"content\": {}", i, part.error().message);
+    parts.push_back(part.take());
+  }
+  return parts;
 }
 
 Result<ChatContent> content_of(const JsonValue& message, Role role) {
   const JsonValue* value = message.find("content");
   if (value == nullptr) return role == Role::tool ? ChatContent(ToolResult{}) : ChatContent();
   if (value->text() != nullptr) return ChatContent(*value->text());
-  if (const JsonValue::Array* items = value->array()) {
-    std::vector<ContentPart> parts;
-    for (const JsonValue& item : *items) parts.push_back(TRY(part_of(item)));
-    return ChatContent(std::move(parts));
-  }
+  if (value->array() != nullptr) return ChatContent(TRY(parts_of(*value->array())));
   if (role == Role::tool) return ChatContent(ToolResult{*value});
   if (value->is_null()) return ChatContent();
   return fail("\"content\" is neither a string nor a list");
@@ -74,31 +128,48 @@ Result<JsonValue::Object> arguments_of(const JsonValue& function) {
   if (value->text() != nullptr)
     if (const auto parsed = parse_json(*value->text()); parsed && parsed->object() != nullptr)
       return *parsed->object();
-  return fail("\"arguments\" of a tool call is not an object");
+  return fail("\"arguments\" is not an object");
 }
 
 Result<ToolCall> call_of(const JsonValue& value) {
+  if (value.object() == nullptr) return fail("not an object");
+  TRY(refuse_unknown_members(value, kCallMembers));
+  if (const std::string type = TRY(text_or_empty(value, "type")); !type.empty() && type != "function")
+    return fail("its \"type\" is not \"function\"");
   const JsonValue* function = value.find("function");
-  if (function == nullptr || function->object() == nullptr) return fail("a tool call without an object \"function\"");
+  if (function == nullptr || function->object() == nullptr) return fail("it has no object \"function\"");
+  TRY(refuse_unknown_members(*function, kFunctionMembers));
   ToolCall call;
   call.id = TRY(text_or_empty(value, "id"));
   call.name = TRY(text_or_empty(*function, "name"));
-  if (call.name.empty()) return fail("a tool call without a name");
+  if (call.name.empty()) return fail("it has no name");
   call.arguments = TRY(arguments_of(*function));
   return call;
+}
+
+Result<std::vector<ToolCall>> calls_of(const JsonValue& message) {
+  std::vector<ToolCall> calls;
+  const JsonValue::Array& list = *TRY(list_or_empty(message, "tool_calls"));
+  for (size_t i = 0; i < list.size(); ++i) {
+    auto call = call_of(list[i]);
+    if (!call) return fail("tool call {}: {}", i, call.error().message);
+    calls.push_back(call.take());
+  }
+  return calls;
 }
 
 Result<ChatTurn> turn_of(const JsonValue& message) {
   if (message.object() == nullptr) return fail("not an object");
   if (message.find("tool_responses") != nullptr)
     return fail("\"tool_responses\" is not read: give the results as messages of role tool");
+  TRY(refuse_unknown_members(message, kMessageMembers));
   ChatTurn turn;
   turn.role = TRY(role_of(message));
   turn.content = TRY(content_of(message, turn.role));
-  turn.reasoning = TRY(text_or_empty(message, "reasoning"));
-  if (turn.reasoning.empty()) turn.reasoning = TRY(text_or_empty(message, "reasoning_content"));
-  for (const JsonValue& call : *TRY(list_or_empty(message, "tool_calls")))
-    turn.tool_calls.push_back(TRY(call_of(call)));
+  for (const std::string_view name : {"reasoning", "reasoning_content", "thinking"})
+    if (auto text = TRY(text_or_empty(message, name)); turn.reasoning.empty())
+      turn.reasoning = std::move(text);
+  turn.tool_calls = TRY(calls_of(message));
   turn.tool_call_id = TRY(text_or_empty(message, "tool_call_id"));
   turn.name = TRY(text_or_empty(message, "name"));
   return turn;
@@ -117,6 +188,7 @@ ChatOptions Conversation::options(ChatOptions defaults) const {
 Result<Conversation> parse_conversation(const JsonValue& value) {
   if (value.object() == nullptr || value.find("messages") == nullptr || value.find("messages")->array() == nullptr)
     return fail("a conversation is an object with \"messages\", a list");
+  TRY(refuse_unknown_members(value, kConversationMembers));
   Conversation conversation;
   const JsonValue::Array& messages = *TRY(list_or_empty(value, "messages"));
   for (size_t i = 0; i < messages.size(); ++i) {
@@ -131,6 +203,19 @@ Result<Conversation> parse_conversation(const JsonValue& value) {
   conversation.preserve_thinking = TRY(flag_or(value, "preserve_thinking", false));
   conversation.open_answer = TRY(flag_or(value, "add_generation_prompt", true));
   return conversation;
+}
+
+JsonValue to_json_value(std::span<const ToolCall> calls) {
+  JsonValue::Array list;
+  for (const ToolCall& call : calls) {
+    const std::string id = call.id.empty() ? fmt::format("call_{}", list.size()) : call.id;
+    list.push_back(JsonValue::Object{
+        {"id", id},
+        {"type", "function"},
+        {"function",
+         JsonValue::Object{{"name", call.name}, {"arguments", to_json(JsonValue(call.arguments))}}}});
+  }
+  return list;
 }
 
 }  // namespace carat

@@ -1,7 +1,7 @@
 // Conversations as JSON, in the form that chat APIs share: {"messages": […], "tools": […], …}.
 #pragma once
 
-#include <string_view>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -20,9 +20,16 @@ struct Conversation {
 };
 
 // Roles "system", "developer", "user", "assistant", "tool"; content a string, null, or a list of {"type":
-// "text" | "image" | "image_url" | "audio" | "input_audio" | "video"}, of a tool also any object; "reasoning"
-// or "reasoning_content"; "tool_calls": [{"id", "function": {"name", "arguments": object, or one as a
-// string}}].
+// "text" | "image" | "image_url" | "audio" | "input_audio" | "video"}, of a tool also any object;
+// "reasoning", "reasoning_content" or "thinking" (the first that says something); "tool_calls": [{"id",
+// "function":
+// {"name", "arguments": object, or one as a string}}]. A tool's schema may hold anything: it is shown as the
+// template shows it. Beside "messages" may stand what requests to chat APIs hold about sampling.
+// Errors: a member of another name that says something, by name and place; a wrong kind of value.
 Result<Conversation> parse_conversation(const JsonValue& value);
+
+// Calls as chat APIs give them: [{"id", "type": "function", "function": {"name", "arguments": JSON as a
+// string}}]. Models give no ids: then it is "call_0", "call_1", …
+JsonValue to_json_value(std::span<const ToolCall> calls);
 
 }  // namespace carat

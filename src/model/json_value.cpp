@@ -10,32 +10,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Of members with the same key, keeps the place of the first and the value of the last. Sorting, not
-// searching: an object of a million members is somebody's attack.
-void drop_repeated(JsonValue::Object& object) {
-  std::vector<size_t> order(object.size());
-  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return object[a].first < object[b].first; });
-  std::vector<bool> repeated(object.size());
-  size_t first = 0;
-  for (size_t i = 1; i < order.size(); ++i) {
-    if (object[order[i]].first != object[order[first]].first) {
-      first = i;
-      continue;
-    }
-    object[order[first]].second = std::move(object[order[i]].second);
-    repeated[order[i]] = true;
-  }
-  size_t n_kept = 0;
-  for (size_t i = 0; i < object.size(); ++i) {
-    if (repeated[i]) continue;
-    if (n_kept != i) object[n_kept] = std::move(object[i]);
-    ++n_kept;
-  }
-  object.resize(n_kept);
-}
-
 // nlohmann's event interface: open arrays and objects are on a stack.
 class Builder : public nlohmann::json_sax<Json> {
  public:
@@ -136,13 +110,29 @@ const JsonValue* JsonValue::find(std::string_view key) const {
   return nullptr;
 }
 
-void set_member(JsonValue::Object& object, std::string key, JsonValue value) {
-  for (auto& member : object)
-    if (member.first == key) {
-      member.second = std::move(value);
-      return;
+// Sorting, not searching: an object of a million members is somebody's attack.
+void drop_repeated(JsonValue::Object& object) {
+  std::vector<size_t> order(object.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return object[a].first < object[b].first; });
+  std::vector<bool> repeated(object.size());
+  size_t first = 0;
+  for (size_t i = 1; i < order.size(); ++i) {
+    if (object[order[i]].first != object[order[first]].first) {
+      first = i;
+      continue;
     }
-  object.emplace_back(std::move(key), std::move(value));
+    object[order[first]].second = std::move(object[order[i]].second);
+    repeated[order[i]] = true;
+  }
+  size_t n_kept = 0;
+  for (size_t i = 0; i < object.size(); ++i) {
+    if (repeated[i]) continue;
+    if (n_kept != i) object[n_kept] = std::move(object[i]);
+    ++n_kept;
+  }
+  object.resize(n_kept);
 }
 
 Result<JsonValue> parse_json(std::string_view text) {

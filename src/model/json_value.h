@@ -55,7 +55,7 @@ Result<JsonValue> parse_json(std::string_view text);
 // Without spaces; what is not UTF-8 is replaced.
 std::string to_json(const JsonValue& value);
 
-// Sets a member, replacing one of the same key.
-void set_member(JsonValue::Object& object, std::string key, JsonValue value);
+// Of members with the same key, keeps the place of the first and the value of the last. Takes n log n.
+void drop_repeated(JsonValue::Object& object);
 
 }  // namespace carat

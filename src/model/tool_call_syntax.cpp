@@ -51,8 +51,15 @@ class Parser {
     return true;
   }
 
-  // After the opening brace, to behind the closing one.
+  // After the opening brace, to behind the closing one. A key that comes again is looked for once all are
+  // there: a search for each would be quadratic, in a text that a model writes.
   Result<JsonValue::Object> members(int depth) {
+    auto object = TRY(all_members(depth));
+    drop_repeated(object);
+    return object;
+  }
+
+  Result<JsonValue::Object> all_members(int depth) {
     if (depth > JsonValue::kMaxDepth)
       return fail("a tool call that is nested deeper than {}", JsonValue::kMaxDepth);
     JsonValue::Object object;
@@ -64,7 +71,7 @@ class Parser {
       const auto name = TRY(key());
       if (!name) return cut_ = true, object;
       auto item = TRY(value(depth));
-      if (item) set_member(object, *name, std::move(*item));
+      if (item) object.emplace_back(std::move(*name), std::move(*item));
       if (cut_) return object;
     }
   }

@@ -67,10 +67,6 @@ constexpr float kMinRopeDivisor = 1e-3f;
 
 bool is_vector(TensorRole role) { return role == TensorRole::norm || role == TensorRole::scale; }
 
-bool is_float(TensorType type) {
-  return type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
-}
-
 constexpr std::string_view kBlock = "blk.", kWeight = ".weight", kScale = ".scale",
                            kInputScale = ".input_scale";
 

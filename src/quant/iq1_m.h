@@ -3,10 +3,13 @@
 //   byte  0        32       48               56
 //         | qs[32] | qh[16] | scales: u16[4] |
 //
-//   vector k, elements 8k … 8k + 7, has the low (k even) or high nibble h of qh[k / 2]: index qs[k] and above
-//   it the low three bits of h; the shift is -1/8 if h's bit 3 is set, else +1/8 scales[p], bits 3s … 3s + 2:
-//   the scale of elements 64p + 16s … + 15 (s = 0 … 3); bits 12 … 15: the p-th four bits of the F16
-//   super-scale d, lowest first x[i] = d * (2 * scale + 1) * (grid value + shift)
+//   vector k holds elements 8k … 8k + 7 and has the low (k even) or high nibble h of qh[k / 2];
+//     its index in the codebook: qs[k] and, above it, the low three bits of h
+//     its shift: -1/8 if h's bit 3 is set, else +1/8
+//   scales[p]:
+//     bits 3s … 3s + 2: the scale of elements 64p + 16s … 64p + 16s + 15 (s = 0 … 3)
+//     bits 12 … 15: the p-th four bits of the F16 super-scale d, lowest first
+//   x[i] = d * (2 * scale + 1) * (grid value + shift)
 #pragma once
 
 #include <cstddef>

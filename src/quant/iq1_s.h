@@ -3,9 +3,12 @@
 //   byte  0        2        34           50
 //         | d: F16 | qs[32] | qh: u16[8] |
 //
-//   vector k = 4b + l (b = 0 … 7, l = 0 … 3), elements 8k … 8k + 7: index qs[k] and above it bits 3l … 3l + 2
-//   of qh[b] qh[b], for elements 32b … 32b + 31: bits 12 … 14 the scale, bit 15 set if the shift is -1/8,
-//   else +1/8 x[i] = d * (2 * scale + 1) * (grid value + shift)
+//   vector k = 4b + l (b = 0 … 7, l = 0 … 3) holds elements 8k … 8k + 7;
+//     its index in the codebook: qs[k] and, above it, bits 3l … 3l + 2 of qh[b]
+//   qh[b], for elements 32b … 32b + 31:
+//     bits 12 … 14: the scale
+//     bit 15: set if the shift is -1/8, else it is +1/8
+//   x[i] = d * (2 * scale + 1) * (grid value + shift)
 #pragma once
 
 #include <cstddef>

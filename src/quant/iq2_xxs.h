@@ -1,12 +1,14 @@
-// IQ2_XXS: 256 weights as vectors of eight from a codebook of 256, with signs; 2.06 bits a weight. Decoder
-// only.
+// IQ2_XXS: 256 weights as vectors of eight from a codebook of 256, with signs; 2.06 bits a weight.
+// Decoder only.
 //
-//   byte  0        2                                     66
-//         | d: F16 | 8 x (indices[4], signs: u32)        |
+//   byte  0        2                              66
+//         | d: F16 | 8 x (indices[4], signs: u32) |
 //
-//   per 32 elements: indices[k]: the grid vector of elements 8k … 8k + 7
-//   signs, bits 7k … 7k + 6: the signs of vector k, the eighth by parity (even_signs); bits 28 … 31: the
-//   scale x[i] = d * (scale + 1/2) / 4 * (grid value with its sign)
+//   per 32 elements:
+//     indices[k]: the grid vector of elements 8k … 8k + 7
+//     signs, bits 7k … 7k + 6: the signs of vector k, the eighth by parity (even_signs)
+//     signs, bits 28 … 31: the scale
+//   x[i] = d * (scale + 1/2) / 4 * (grid value with its sign)
 #pragma once
 
 #include <cstddef>

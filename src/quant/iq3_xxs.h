@@ -1,13 +1,15 @@
-// IQ3_XXS: 256 weights as vectors of four from a codebook of 256, with signs; 3.06 bits a weight. Decoder
-// only.
+// IQ3_XXS: 256 weights as vectors of four from a codebook of 256, with signs; 3.06 bits a weight.
+// Decoder only.
 //
-//   byte  0        2        66                98
-//         | d: F16 | qs[64] | signs: u32[8]   |
+//   byte  0        2        66              98
+//         | d: F16 | qs[64] | signs: u32[8] |
 //
 //   qs[k]: the grid vector of elements 4k … 4k + 3
-//   signs[b], bits 7l … 7l + 6: the signs of elements 32b + 8l … + 7, the eighth by parity (even_signs; l = 0
-//   … 3); bits 28 … 31: the scale of elements 32b … 32b + 31 x[i] = d * (scale + 1/2) / 2 * (grid value with
-//   its sign)
+//   signs[b], for elements 32b … 32b + 31:
+//     bits 7l … 7l + 6: the signs of elements 32b + 8l … 32b + 8l + 7, the eighth by parity
+//       (even_signs; l = 0 … 3)
+//     bits 28 … 31: the scale
+//   x[i] = d * (scale + 1/2) / 2 * (grid value with its sign)
 #pragma once
 
 #include <cstddef>

@@ -44,10 +44,6 @@ std::vector<size_t> layer_order(const std::vector<Tensor>& tensors) {
 
 // ---------------------------------------------------------------- one tensor
 
-bool is_float(TensorType type) {
-  return type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
-}
-
 // The largest magnitude as bits: monotonic, and infinities and NaNs stand above every number.
 uint32_t largest_magnitude_bits(const float* values, int64_t n) {
   uint32_t largest = 0;

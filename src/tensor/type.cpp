@@ -46,6 +46,10 @@ const TypeInfo& type_info(TensorType type) {
   return *info;
 }
 
+bool is_float(TensorType type) {
+  return type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
+}
+
 uint64_t row_bytes(TensorType type, int64_t n) {
   const TypeInfo& info = type_info(type);
   CHECK(n >= 0 && n % info.block_length == 0);

@@ -33,6 +33,9 @@ std::optional<TensorType> parse_type_name(std::string_view name);  // case-insen
 const TypeInfo& type_info(TensorType type);
 inline std::string_view type_name(TensorType type) { return type_info(type).name; }
 
+// One number for each element, of a width that Carat computes with: F32, F16, BF16.
+bool is_float(TensorType type);
+
 // Bytes of a row of n elements; n must be a multiple of the block length.
 uint64_t row_bytes(TensorType type, int64_t n);
 

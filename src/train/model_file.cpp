@@ -73,10 +73,6 @@ void copy_tokenizer(const gguf::Metadata& from, gguf::Metadata& to) {
   }
 }
 
-bool is_plain(TensorType type) {
-  return type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
-}
-
 // Encodes a parameter in pieces of some rows. `parameters` outlives the writing.
 gguf::TensorToWrite encoded(const Parameters& parameters, const Parameter& p, TensorType type) {
   const auto produce = [&parameters, &p, type](const gguf::ByteSink& sink) -> Result<void> {
@@ -110,7 +106,7 @@ Result<void> save_parameters(const Parameters& parameters, const std::string& pa
   for (const auto& [key, value] : options.metadata) metadata.set(key, value);
   if (options.tokenizer != nullptr) copy_tokenizer(*options.tokenizer, metadata);
   // Matrices that no recipe quantizes stay at 16 bits, as in published files.
-  const TensorType kept = is_plain(options.type) ? options.type : TensorType::BF16;
+  const TensorType kept = is_float(options.type) ? options.type : TensorType::BF16;
   std::vector<gguf::TensorToWrite> tensors;
   for (size_t i = 0; i < plan.size(); ++i) {
     const Parameter& p = parameters.list[i];

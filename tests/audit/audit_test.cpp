@@ -97,7 +97,9 @@ TEST(Audit, AHealthyFile) {
 TEST(Audit, TokenTypes) {
   for (const auto& [text, kind, expected] :
        {std::tuple("<eos>", 1, "defect token-type"),
-        std::tuple("<|tool_response>", 4, "defect tool-response-type"),
+        std::tuple("<|tool_response>", 4, "note tool-response-type"),  // as llama.cpp's converter has it
+        std::tuple("<|tool_response>", 1, "defect tool-response-type"),
+        std::tuple("<|tool_response>", 5, "defect tool-response-type"),
         std::tuple("<|turn>", 4, "defect token-type"), std::tuple("<turn|>", 1, "defect token-type"),
         std::tuple("<bos>", 1, "defect token-type"), std::tuple("<|tool_call>", 1, "defect token-type"),
         std::tuple("<|tool_call>", 3, ""), std::tuple("<|channel>", 4, ""),
@@ -162,6 +164,17 @@ TEST(Audit, ABaseModelNeedsNoTemplate) {
   patient.file.path = "tiny.gguf";
   patient.file.metadata.remove("tokenizer.chat_template");
   EXPECT_EQ(patient.findings(), "note template-missing");
+  for (const char* base : {"tiny-italian.gguf", "edit-items.gguf", "tiny-split-1.gguf"}) {
+    patient.file.path = base;
+    EXPECT_EQ(patient.findings(), "note template-missing") << base;
+  }
+  for (const char* instructed : {"tiny-it.gguf", "Tiny_IT_x.gguf", "it-tiny.gguf", "tiny-Instruct.gguf"}) {
+    patient.file.path = instructed;
+    EXPECT_EQ(patient.findings(), "defect template-missing") << instructed;
+  }
+  patient.file.path = "tiny.gguf";
+  patient.file.metadata.set("general.name", std::string("Gemma 4 Tiny It"));
+  EXPECT_EQ(patient.findings(), "defect template-missing");
 }
 
 TEST(Audit, DamagedTensors) {
@@ -204,6 +217,8 @@ TEST(Audit, QatMastersAreRecognized) {
                                     [](const Finding& finding) { return finding.id == "lattice"; });
   ASSERT_NE(lattice, report.findings.end());
   EXPECT_NE(lattice->what.find("extremes at 7"), std::string::npos) << lattice->what;
+  EXPECT_TRUE(lattice->advice.starts_with("As checkpoints of quantization-aware training do."))
+      << lattice->advice;
 }
 
 // A Q4_0 file whose blocks have the codes that `code` makes, 8 added; the first one of each is -8 if
@@ -260,6 +275,7 @@ TEST(Identity, Labels) {
   EXPECT_EQ(type_of_label("UD-Q4_K_XL"), TensorType::Q4_K);
   EXPECT_EQ(type_of_label("q4_0"), TensorType::Q4_0);
   EXPECT_EQ(type_of_label("IQ2_M"), TensorType::IQ2_S);
+  EXPECT_EQ(type_of_label("UD-Q8_K_XL"), TensorType::Q8_0);
   EXPECT_EQ(type_of_label(""), std::nullopt);
   EXPECT_EQ(type_of_label("hello"), std::nullopt);
 }
@@ -274,6 +290,13 @@ TEST(Identity, NamesAreCompared) {
   EXPECT_EQ(patient.findings(), "note file-type");
   patient.file.metadata.set("general.file_type", uint32_t{32});
   EXPECT_EQ(patient.findings(), "");
+  Patient eight(TensorType::Q8_0);
+  for (auto& values : eight.data)
+    std::fill(values.begin(), values.end(), 0.01f);  // any bytes that are finite
+  eight.file.path = "tiny-it-UD-Q8_K_XL.gguf";
+  EXPECT_EQ(eight.findings(), "");
+  eight.file.path = "tiny-it-UD-Q4_K_XL.gguf";
+  EXPECT_EQ(eight.findings(), "note name");
 }
 
 TEST(Parts, EveryTensorOfTheArchitectureHasOne) {

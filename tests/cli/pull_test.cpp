@@ -98,6 +98,33 @@ TEST_F(PullCommand, AllPartsOfASplitModel) {
   EXPECT_EQ(outcome.out, cached("m-00001-of-00002.gguf") + "\n" + cached("m-00002-of-00002.gguf") + "\n");
 }
 
+// A split model whose upload was cut off keeps nobody from the others.
+TEST_F(PullCommand, IncompleteModels) {
+  FakeHub fake(Files{{"m-BF16-00001-of-00003.gguf", "one"},
+                     {"m-BF16-00003-of-00003.gguf", "three"},
+                     {"m-Q4_0.gguf", "q"},
+                     {"m-Q8_0.gguf", "qq"}});
+  use(fake);
+  const std::string first = "m-BF16-00001-of-00003.gguf";
+  const Outcome list = carat({"pull", "--list", "lab/tiny"});
+  EXPECT_EQ(list.code, 0) << list.err;
+  EXPECT_NE(list.out.find("m-Q4_0.gguf"), std::string::npos) << list.out;
+  EXPECT_NE(list.out.find(first + " (incomplete: part 2 of 3 is missing)"), std::string::npos) << list.out;
+  const auto json = nlohmann::json::parse(carat({"pull", "--list", "--json", "lab/tiny"}).out);
+  ASSERT_EQ(json.size(), 3u);
+  EXPECT_FALSE(json[0].contains("incomplete"));
+  EXPECT_EQ(json[2]["incomplete"], "part 2 of 3 is missing");
+  EXPECT_EQ(json[2]["bytes"], 8);
+  const Outcome outcome = carat({"pull", "lab/tiny:Q4_0"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, cached("m-Q4_0.gguf") + "\n");
+  for (const std::string& what : {std::string("BF16"), first})
+    expect_refused(carat({"pull", "lab/tiny:" + what}), "part 2 of 3 is missing");
+  // The same of what a pull that was cut off left in the cache.
+  std::filesystem::copy_file(cached("m-Q4_0.gguf"), cached(first));
+  expect_refused(carat({"inspect", "hf:lab/tiny:BF16"}), "2 of 3 parts are missing");
+}
+
 TEST_F(PullCommand, Refusals) {
   FakeHub fake(Files{{"m.gguf", "x"}});
   fake.needs_token = true;

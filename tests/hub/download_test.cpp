@@ -4,6 +4,7 @@
 #include <sys/file.h>
 
 #include <algorithm>
+#include <map>
 #include <thread>
 
 #include "hub/fake_hub.h"
@@ -161,26 +162,35 @@ TEST(Download, InterruptedGoesOn) {
   const FakeHub::File file = model(8 * kChunk);
   FakeHub fake({file});
   std::atomic<int> n_contents{0};
+  std::atomic<uint64_t> n_arrived{0};
   fake.intercept = [&](const Incoming& incoming, Answer& answer) {
     if (incoming.method != "GET" || incoming.path.find("/resolve/") == std::string::npos || ++n_contents != 3)
       return false;
     answer.send("HTTP/1.1 206 x\r\nContent-Range: bytes 2000-2999/8000\r\nContent-Length: 1000\r\n\r\n" +
                 file.content.substr(2000, 500));
+    while (n_arrived < 2500 && !fake.server().stopping())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
     interrupt_requested = true;
     while (interrupt_requested && !fake.server().stopping())
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return true;
   };
   const Folder folder;
-  const std::string error =
-      Attempt(fake, folder, [](HubOptions& o) { o.download.n_connections = 1; }).error();
+  const auto interrupted_pull = Attempt(fake, folder, [](HubOptions& o) {
+                                  o.download.n_connections = 1;
+                                }).pull([&](uint64_t done, uint64_t, std::string_view) { n_arrived = done; });
   interrupt_requested = false;
+  ASSERT_FALSE(interrupted_pull);
+  const std::string& error = interrupted_pull.error().message;
   EXPECT_NE(error.find("interrupted"), std::string::npos) << error;
-  const auto pulled = Attempt(fake, folder).pull();
+  const size_t n_before = fake.content_requests().size();
+  const auto pulled = Attempt(fake, folder, [](HubOptions& o) { o.download.n_connections = 1; }).pull();
   ASSERT_TRUE(pulled) << pulled.error().message;
   EXPECT_EQ(content_of(pulled->path), file.content);
-  for (const Incoming& incoming : fake.content_requests())
-    EXPECT_NE(incoming.header("range"), "bytes=2000-2000");
+  // Not a byte that had arrived is asked for again: two whole chunks, and the third as far as it came.
+  const auto requests = fake.content_requests();
+  ASSERT_EQ(requests.size(), n_before + 6);
+  EXPECT_EQ(requests[n_before].header("range"), "bytes=2500-2999");
 }
 
 TEST(Download, ServersWithoutRanges) {
@@ -432,7 +442,9 @@ TEST(Download, TwoAtOnce) {
   const std::string lock = attempt.hub.cache().lock_path(kRequest.repo, FakeHub::hash(file));
   const int other = ::open(lock.c_str(), O_CREAT | O_RDWR, 0644);
   ASSERT_EQ(::flock(other, LOCK_EX), 0);
-  EXPECT_NE(attempt.error().find("another program"), std::string::npos);
+  const std::string error = attempt.error();
+  EXPECT_NE(error.find("m-Q4_0.gguf: another program"), std::string::npos) << error;
+  EXPECT_NE(error.find(lock), std::string::npos) << error;
   ::close(other);
   EXPECT_EQ(attempt.error(), "");
 }
@@ -447,6 +459,86 @@ TEST(Download, AFileInTheSnapshotIsEnough) {
   EXPECT_TRUE(pulled->was_there);
   EXPECT_TRUE(fake.content_requests().empty());
   EXPECT_FALSE(std::filesystem::is_symlink(pulled->path));
+}
+
+// Where the cache cannot be written, what is there is still found: a file stands where folders would be made,
+// which stops even those whom permissions do not.
+TEST(Download, WhatIsThereIsFoundInACacheForReading) {
+  const FakeHub::File file = model(10);
+  FakeHub fake({file});
+  const Folder folder;
+  ASSERT_TRUE(Attempt(fake, folder).pull());
+  for (const char* name : {"models--lab--tiny/refs", ".locks"}) {
+    std::filesystem::remove_all(folder / name);
+    write(folder / name, "no folder");
+  }
+  const auto pulled = Attempt(fake, folder).pull();
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_TRUE(pulled->was_there);
+  EXPECT_EQ(content_of(pulled->path), file.content);
+  std::filesystem::remove(pulled->path);
+  EXPECT_NE(Attempt(fake, folder).error().find("cannot create the folder"), std::string::npos)
+      << "what must be written and cannot be is said";
+}
+
+// A revision is one part of an address, whatever it is called.
+TEST(Download, RevisionsWithSlashes) {
+  const FakeHub::File file = model(10);
+  FakeHub fake({file});
+  fake.revision = "refs%2Fpr%2F1";
+  const Folder folder;
+  const Request request{{"lab", "tiny"}, "refs/pr/1", ""};
+  const Attempt attempt(fake, folder);
+  const auto files = attempt.hub.list(request);
+  ASSERT_TRUE(files) << files.error().message;
+  const auto pulled = attempt.hub.pull(request, files->front(), {});
+  ASSERT_TRUE(pulled) << pulled.error().message;
+  EXPECT_EQ(content_of(folder / "models--lab--tiny/refs/refs/pr/1"), kCommit);
+  EXPECT_EQ(Cache(folder.path()).find(request).take(), pulled->path);
+  for (const Incoming& incoming : fake.server().requests())
+    EXPECT_EQ(incoming.path.find("refs/pr"), std::string::npos) << incoming.path;
+}
+
+// Sets variables of the environment and puts the old ones back.
+class Environment {
+ public:
+  ~Environment() {
+    for (const auto& [name, value] : old_) value ? ::setenv(name, value->c_str(), 1) : ::unsetenv(name);
+  }
+  void set(const char* name, const char* value) {
+    old_.emplace(name, environment(name));
+    value ? ::setenv(name, value, 1) : ::unsetenv(name);
+  }
+
+ private:
+  std::map<const char*, std::optional<std::string>> old_;
+};
+
+// Cache and login lie in the same place, however it is named.
+TEST(Hub, WhereThingsAreKept) {
+  const Folder folder;
+  struct Case {
+    const char *hf_home, *xdg_cache, *place;
+  };
+  for (const auto& [hf_home, xdg_cache, place] : {Case{nullptr, nullptr, "/.cache/huggingface"},
+                                                  {nullptr, "~/xdg", "/xdg/huggingface"},
+                                                  {"~/hf", "~/xdg", "/hf"},
+                                                  {"~", nullptr, ""}}) {
+    Environment env;
+    for (const char* name :
+         {"HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_ENDPOINT"})
+      env.set(name, nullptr);
+    env.set("HOME", folder.path().c_str());
+    env.set("HF_HOME", hf_home);
+    env.set("XDG_CACHE_HOME", xdg_cache);
+    const std::string token = fmt::format("hf_of{}", place);
+    write(folder.path() + place + "/token", token + "\n");
+    EXPECT_EQ(Cache::from_environment().take().root(), folder.path() + place + "/hub");
+    EXPECT_EQ(HubOptions::from_environment().take().token, token);
+    env.set("HF_TOKEN_PATH", "~/other");
+    write(folder / "other", "hf_other");
+    EXPECT_EQ(HubOptions::from_environment().take().token, "hf_other");
+  }
 }
 
 // Fewer bytes at once than asked for: an answer that servers may give.
@@ -491,6 +583,9 @@ TEST(HubHttp, Addresses) {
        {"http://a.b", "https://a.b:444", "https://a.c", "https://a.b.c", "https://a.b@c", "x"})
     EXPECT_FALSE(is_same_origin("https://a.b", other)) << other;
   EXPECT_EQ(url_escaped("a b/ä?#%.gguf"), "a%20b/%C3%A4%3F%23%25.gguf");
+  EXPECT_EQ(url_escaped("/a//b/"), "/a//b/");
+  EXPECT_EQ(url_escaped(""), "");
+  EXPECT_EQ(url_escaped_name("refs/pr/1"), "refs%2Fpr%2F1");
 }
 
 }  // namespace

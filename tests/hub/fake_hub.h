@@ -35,6 +35,7 @@ class FakeHub {
   std::optional<std::string> claims_hash;  // in the listing and the head
   bool without_commit = false;
   bool needs_token = false;
+  std::string revision = "main";                            // as addresses spell it
   std::string sends_content;                                // instead of the true one
   uint64_t sends_beyond = 0;                                // bytes more than asked for
   std::function<bool(const Incoming&, Answer&)> intercept;  // true: answered
@@ -120,7 +121,7 @@ class FakeHub {
     if (intercept && intercept(incoming, answer)) return;
     if (needs_token && incoming.header("authorization") != "Bearer hf_secret")
       return answer.reply(401, "", "no");
-    if (incoming.path.starts_with("/api/models/lab/tiny/tree/main"))
+    if (incoming.path.starts_with("/api/models/lab/tiny/tree/" + revision))
       return answer.reply(200, listing_headers, listing.value_or(true_listing()));
     const File* file = find(incoming.path);
     if (file == nullptr || !incoming.path.starts_with("/lab/tiny/resolve/"))

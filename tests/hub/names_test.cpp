@@ -1,6 +1,9 @@
 // Names that people type and names that servers give: OWNER/REPO:WHAT, paths, listings, and which file is
 // meant.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "hub/choose.h"
 #include "hub/listing.h"
@@ -97,15 +100,20 @@ TEST(HubListing, EveryPrefix) {
 
 using Paths = std::vector<std::string>;
 
-// The names of one model's files: "a+b|c" for models {a, b} and {c}.
-std::string found(const Paths& paths, const std::string& what) {
-  const auto models = find_models(paths, what);
-  if (!models) return "error: " + models.error().message;
+std::string joined(const ModelFiles& model) {
   std::string text;
-  for (const ModelFiles& model : *models) {
-    text += text.empty() ? "" : "|";
-    for (size_t i = 0; i < model.size(); ++i) text += (i > 0 ? "+" : "") + model[i];
-  }
+  for (size_t i = 0; i < model.size(); ++i) text += (i > 0 ? "+" : "") + model[i];
+  return text;
+}
+
+// The names of one model's files: "a+b|c" for models {a, b} and {c}; behind them the incomplete ones with
+// what they lack: "|a!part 2 of 2 is missing".
+std::string found(const Paths& paths, const std::string& what) {
+  const FoundModels models = find_models(paths, what);
+  std::string text;
+  for (const ModelFiles& model : models.whole) text += (text.empty() ? "" : "|") + joined(model);
+  for (const IncompleteModel& model : models.incomplete)
+    text += (text.empty() ? "" : "|") + joined(model.files) + "!" + model.problem();
   return text;
 }
 
@@ -158,10 +166,46 @@ TEST(HubChoose, SplitFiles) {
   EXPECT_EQ(found(parts, "BF16"), all);
   EXPECT_EQ(found(parts, "m-BF16-00002-of-00003.gguf"), all);
   EXPECT_EQ(found(parts, ""), all + "|m-Q4_0.gguf");
-  EXPECT_TRUE(found(Paths{parts[0], parts[2]}, "BF16").starts_with("error: ")) << "part 1 is missing";
-  EXPECT_TRUE(found(Paths{parts[0], parts[1]}, "BF16").starts_with("error: ")) << "part 3 is missing";
   EXPECT_EQ(found(Paths{"m-00000-of-00003.gguf"}, ""), "m-00000-of-00003.gguf");
   EXPECT_EQ(found(Paths{"m-0001x-of-00003.gguf"}, ""), "m-0001x-of-00003.gguf");
+  EXPECT_EQ(found(Paths{"m-00004-of-00003.gguf"}, ""), "m-00004-of-00003.gguf");
+  EXPECT_EQ(found(Paths{"-00001-of-00001.gguf"}, ""), "-00001-of-00001.gguf");
+}
+
+TEST(HubChoose, IncompleteModelsStandBesideTheOthers) {
+  const std::string one = "b/m-BF16-00001-of-00003.gguf", two = "b/m-BF16-00002-of-00003.gguf",
+                    three = "b/m-BF16-00003-of-00003.gguf", other = "m-Q4_0.gguf";
+  EXPECT_EQ(found(Paths{two, three, other}, ""), other + "|" + two + "+" + three + "!part 1 of 3 is missing");
+  EXPECT_EQ(found(Paths{three, one}, "BF16"), one + "+" + three + "!part 2 of 3 is missing");
+  EXPECT_EQ(found(Paths{one, two}, "BF16"), one + "+" + two + "!part 3 of 3 is missing");
+  EXPECT_EQ(found(Paths{two, other}, two), two + "!2 of 3 parts are missing, the first is part 1");
+  EXPECT_EQ(found(Paths{two, other}, "Q4_0"), other);
+  // A server may say a name twice, and two numbers of parts are two models.
+  EXPECT_EQ(found(Paths{one, one, two, three}, ""), one + "+" + two + "+" + three);
+  EXPECT_EQ(found(Paths{"m-00001-of-00001.gguf", "m-00001-of-00002.gguf"}, ""),
+            "m-00001-of-00001.gguf|m-00001-of-00002.gguf!part 2 of 2 is missing");
+}
+
+// A hundred thousand names out of order, which comparing each with each would take minutes for.
+TEST(HubChoose, ManyParts) {
+  constexpr int n_models = 5, n_parts = 20'000;
+  Paths paths;
+  for (int part = n_parts; part > 0; --part)
+    for (int m = 0; m < n_models; ++m)
+      paths.push_back(fmt::format("{}-BF16-{:05}-of-{:05}.gguf", m, part, n_parts));
+  paths.pop_back();  // part 1 of the last model
+  const FoundModels models = find_models(paths, "bf16");
+  ASSERT_EQ(models.whole.size(), n_models - 1u);
+  for (const ModelFiles& model : models.whole) {
+    ASSERT_EQ(model.size(), size_t{n_parts});
+    EXPECT_TRUE(std::is_sorted(model.begin(), model.end()));
+  }
+  ASSERT_EQ(models.incomplete.size(), 1u);
+  EXPECT_EQ(models.incomplete.front().problem(), "part 1 of 20000 is missing");
+  // As many models of one part each, all incomplete.
+  Paths singles;
+  for (int m = 0; m < n_parts; ++m) singles.push_back(fmt::format("{}-00001-of-00002.gguf", m));
+  EXPECT_EQ(find_models(singles, "").incomplete.size(), size_t{n_parts});
 }
 
 }  // namespace

@@ -52,8 +52,6 @@ std::vector<double> rounded_rows(const std::vector<float>& x, int64_t k) {
   return all;
 }
 
-bool is_float(TensorType type) { return type == F32 || type == F16 || type == BF16; }
-
 const TensorType kIntegerTypes[] = {
 #define CARAT_FORMAT(name) TensorType::name,
     CARAT_INT8_FORMATS(CARAT_FORMAT)

@@ -59,10 +59,11 @@ struct Engine {
         backend(make_cpu_backend({.n_threads = n_threads, .precision = precision}).take()),
         forward(Forward::create(model, *backend, {.max_rows = 64}).take()) {}
 
-  KvCache cache(KvType type, bool one_vector = true, int64_t max_batch = 64) {
+  KvCache cache(KvType type, bool one_vector = true, int64_t max_batch = 64, int64_t n_positions = 200) {
     return KvCache::create(
                model->config,
-               {.n_positions = 200, .max_batch = max_batch, .type = type, .one_vector = one_vector}, *backend)
+               {.n_positions = n_positions, .max_batch = max_batch, .type = type, .one_vector = one_vector},
+               *backend)
         .take();
   }
 
@@ -142,6 +143,49 @@ TEST(KvCacheTypes, PiecesThreadsAndTruncationChangeNoBit) {
       EXPECT_TRUE(same_bits(want, one.feed(refused, span.subspan(110), 10)));
     }
   }
+}
+
+// Attention puts spans of 256 positions together: prompts that end just behind a border and far beyond, cut
+// where no border is. Every type, by pieces, threads and truncation across a border.
+TEST(KvCacheTypes, SeveralSpansAndOddLengths) {
+  for (auto [config, n] : {std::pair(tiny_ple_config(), 257), std::pair(tiny_dense_config(), 613),
+                           std::pair(tiny_moe_config(), 257)}) {
+    config.context_length = 1024;
+    const auto model = make_model(with_wide_heads(config));
+    const std::vector<Token> tokens = random_tokens(n, config, 7), wrong = random_tokens(19, config, 8);
+    const std::span<const Token> span(tokens);
+    const auto kept = static_cast<size_t>(n - n % 256 - 1);  // the last position of a span is lost
+    for (const KvType& type : kTypes) {
+      SCOPED_TRACE(fmt::format("{} {}", type_name(type), n));
+      Engine one(model, Precision::fast, 1), two(model, Precision::fast, 2);
+      KvCache whole = one.cache(type, true, 64, 700), cut = two.cache(type, true, 64, 700),
+              refused = one.cache(type, true, 64, 700);
+      const std::vector<float> want = one.feed(whole, tokens, 64);
+      EXPECT_TRUE(same_bits(want, two.feed(cut, tokens, 37)));
+      one.feed(refused, span.first(kept), 61);
+      one.feed(refused, wrong, 19);
+      ASSERT_TRUE(refused.can_truncate(static_cast<int64_t>(kept)));
+      refused.truncate(static_cast<int64_t>(kept));
+      EXPECT_TRUE(same_bits(want, one.feed(refused, span.subspan(kept), 3)));
+    }
+  }
+}
+
+// What earlier spans hold reaches the result, and rightly: the same network with a cache in F32 is near.
+TEST(KvCacheTypes, EarlierSpansCount) {
+  Config config = with_wide_heads(tiny_dense_config());
+  config.context_length = 1024;
+  Engine engine(make_model(config), Precision::exact);
+  std::vector<Token> tokens = random_tokens(613, config, 9);
+  KvCache plain = engine.cache(F32, true, 64, 700);
+  const std::vector<float> truth = engine.feed(plain, tokens);
+  for (const KvType& type : {KvType(F16), KvType(Q8_0), KvType(F16, Q8_0)}) {
+    KvCache cache = engine.cache(type, true, 64, 700);
+    EXPECT_LT(distance(engine.feed(cache, tokens), truth), 0.03) << type_name(type);
+  }
+  tokens[5] = (tokens[5] + 1) % static_cast<Token>(config.n_vocab);
+  KvCache changed = engine.cache(F32, true, 64, 700);
+  EXPECT_GT(distance(engine.feed(changed, tokens), truth), 0);
 }
 
 TEST(KvCacheTypes, SequencesOfDifferentTypesShareACall) {

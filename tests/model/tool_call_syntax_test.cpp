@@ -50,6 +50,23 @@ TEST(ToolCallSyntax, Tolerance) {
             (Object{{"text", "no \\n escapes \"here\""}}));
 }
 
+// Which searching for each key among those before it would take minutes for.
+TEST(ToolCallSyntax, AHundredThousandMembers) {
+  constexpr int n = 100'000;
+  std::string text = "call:f{", again;
+  for (int i = 0; i < n; ++i) {
+    text += fmt::format("key{}:{},", i, i);
+    again += fmt::format("key{}:{},", n - 1 - i, -i);
+  }
+  const Object once = arguments_of(text + "}");
+  ASSERT_EQ(once.size(), size_t{n});
+  EXPECT_EQ(once[70'000], (std::pair<std::string, JsonValue>("key70000", 70'000)));
+  const Object twice = arguments_of(text + again + "}");
+  ASSERT_EQ(twice.size(), size_t{n});
+  EXPECT_EQ(twice[70'000], (std::pair<std::string, JsonValue>("key70000", -29'999)));
+  EXPECT_EQ(arguments_of("call:f{o:{" + text.substr(7) + again + "}}")[0].second, JsonValue(twice));
+}
+
 TEST(ToolCallSyntax, Refusals) {
   EXPECT_EQ(error_of("get_weather{}"), "a tool call that does not begin with call:");
   EXPECT_EQ(error_of("call:f{}x"), "a tool call with text behind its closing brace");

@@ -23,6 +23,13 @@ TEST(Types, NamesAndIdsRoundTrip) {
   EXPECT_DOUBLE_EQ(type_info(TensorType::Q4_K).bits_per_weight(), 4.5);
 }
 
+TEST(Types, FloatsAreThree) {
+  std::string names;
+  for (const TypeInfo& info : all_types())
+    if (is_float(info.type)) names += std::string(info.name) + " ";
+  EXPECT_EQ(names, "F32 F16 BF16 ");
+}
+
 // By the definition of the format, independent of the bit tricks.
 TEST(FloatFormats, HalfMeansWhatItsFieldsSay) {
   for (uint32_t code = 0; code < 0x10000; ++code) {

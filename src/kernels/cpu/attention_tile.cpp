@@ -16,10 +16,6 @@ namespace {
 constexpr int64_t kDecodedFloats = 8192;  // at once: 32 KiB
 constexpr int64_t kFloatBytes = sizeof(float);
 
-bool is_float(TensorType type) {
-  return type == TensorType::F32 || type == TensorType::F16 || type == TensorType::BF16;
-}
-
 void decode_cells(const KernelTable& kernels, TensorType type, const CellRows& rows) {
   switch (type) {
     case TensorType::F32:
