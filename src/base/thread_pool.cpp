@@ -1,9 +1,9 @@
 // Workers spin briefly between jobs (a decode step issues hundreds of them, microseconds apart), then sleep.
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
 #include <exception>
+
+#include "base/machine.h"
 
 namespace carat {
 namespace {
@@ -69,9 +69,8 @@ void ThreadPool::work(int thread) {
 }
 
 int default_thread_count() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  const std::vector<int> allowed = allowed_cpus();
+  if (!allowed.empty()) return useful_threads(allowed);
   const unsigned n = std::thread::hardware_concurrency();
   return n == 0 ? 1 : static_cast<int>(n);
 }

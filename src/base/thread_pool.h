@@ -81,7 +81,7 @@ class ThreadPool {
   std::vector<std::jthread> workers_;
 };
 
-// The number of threads to use when nobody says: the CPUs this process may run on.
+// The number of threads to use when nobody says: useful_threads() of base/machine.h.
 int default_thread_count();
 
 }  // namespace carat

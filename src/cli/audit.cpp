@@ -55,7 +55,7 @@ Run add_audit(CLI::App& app) {
   auto* all = app.add_flag("--tensors", flags->all_tensors, "a line for every tensor, too");
   auto* no_scan = app.add_flag("--no-scan", flags->no_scan, "only the metadata: do not read the tensors");
   all->excludes(no_scan);
-  app.add_option("-t,--threads", flags->n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
+  app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")->check(CLI::Range(1, 1024));
   app.add_flag("--json", flags->json, "JSON, with every tensor");
   app.footer("Ends with 0: healthy, 1: defects, 2: not readable.");
   return [flags, &app] { return run_audit(*flags, app); };

@@ -37,7 +37,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 }
 
 void EngineFlags::add_to(CLI::App& app) {
-  app.add_option("-t,--threads", n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
+  app.add_option("-t,--threads", n_threads, "threads (default: one per fast core)")->check(CLI::Range(1, 1024));
   app.add_flag("--exact", exact, "float activations: slower, free of the engine's own rounding");
   app.add_option("--kv", kv, "type of the KV cache: f16 (default), bf16, f32, q8_0, q5_0, q4_0; of keys and values: q8_0/q4_0");
 }

@@ -18,7 +18,7 @@
 namespace carat::cli {
 
 struct EngineFlags {
-  int n_threads = 0;  // 0: all CPUs
+  int n_threads = 0;  // 0: default_thread_count()
   bool exact = false;
   std::string kv = "f16";
 

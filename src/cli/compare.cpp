@@ -169,7 +169,7 @@ Run add_compare(CLI::App& app) {
   app.add_option("--kv", flags->kv, "cache types to judge with, e.g. f16,q8_0,q8_0/q4_0 (default f16)")->group(group);
   app.add_flag("--fast", flags->fast, "judge through the fast engine instead of exact arithmetic")->group(group);
   app.add_flag("--no-speed", flags->no_speed, "do not measure speed")->group(group);
-  app.add_option("-t,--threads", flags->n_threads, "threads (default: all CPUs)")
+  app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")
       ->check(CLI::Range(1, 1024))
       ->group(group);
 

@@ -60,7 +60,7 @@ Run add_quantize(CLI::App& app) {
   one_each(app.add_option("--tensor-type", flags->overrides,
                           "REGEX=TYPE for tensors whose name matches; may be repeated, first match wins"));
   app.add_option("--token-embedding-type", flags->embedding_type, "type of both embedding tables");
-  app.add_option("-t,--threads", flags->n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
+  app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")->check(CLI::Range(1, 1024));
   return [flags] { return run_quantize(*flags); };
 }
 

@@ -240,7 +240,7 @@ Run add_train(CLI::App& app) {
   app.add_option("--report-every", o.report_every_steps, "steps between lines of the curve (default 50)")
       ->check(CLI::Range(int64_t{1}, kMostTokens));
   app.add_flag("--no-checkpoint", flags->no_checkpoint, "no OUT.checkpoint (resumed from when present)");
-  app.add_option("-t,--threads", flags->n_threads, "threads (default: all CPUs)")->check(CLI::Range(1, 1024));
+  app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")->check(CLI::Range(1, 1024));
   return [flags, &app] { return run_train(*flags, app); };
 }
 

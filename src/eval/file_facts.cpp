@@ -11,6 +11,7 @@
 #include <map>
 
 #include "base/file.h"
+#include "base/machine.h"
 #include "base/random.h"
 #include "model/kv_cache.h"
 #include "quant/codec.h"
@@ -133,7 +134,7 @@ std::string describe_machine() {
   }
   const double memory =
       static_cast<double>(sysconf(_SC_PHYS_PAGES)) * static_cast<double>(sysconf(_SC_PAGESIZE));
-  return fmt::format("{}, {} CPUs, {:.1f} GiB memory", cpu, default_thread_count(), memory / (1 << 30));
+  return fmt::format("{}, {} CPUs, {:.1f} GiB memory", cpu, allowed_cpus().size(), memory / (1 << 30));
 }
 
 }  // namespace carat

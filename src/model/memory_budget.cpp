@@ -3,7 +3,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/check.h"
+#include "base/machine.h"
 
 namespace carat {
 
@@ -24,11 +27,13 @@ int64_t physical_memory_bytes() {
   return n_pages > 0 && page > 0 ? saturating_multiply(n_pages, page) : INT64_MAX;
 }
 
+int64_t usable_memory_bytes() { return std::min(physical_memory_bytes(), memory_limit_bytes()); }
+
 Result<void> check_memory(int64_t n_bytes, std::string_view what) {
-  const int64_t memory = physical_memory_bytes();
+  const int64_t memory = usable_memory_bytes();
   if (n_bytes <= memory) return {};
   const auto gib = [](int64_t n) { return static_cast<double>(n) / (1 << 30); };
-  return fail("{} takes {:.1f} GiB, but this machine has {:.1f} GiB of memory", what, gib(n_bytes), gib(memory));
+  return fail("{} takes {:.1f} GiB, but this process may use {:.1f} GiB of memory", what, gib(n_bytes), gib(memory));
 }
 
 }  // namespace carat

@@ -16,7 +16,10 @@ int64_t saturating_add(int64_t a, int64_t b);
 // Bytes of memory that this machine has; INT64_MAX where it does not tell.
 int64_t physical_memory_bytes();
 
-// An error that names both sizes if `n_bytes` for `what` ("scratch for 512 rows") exceed what the machine has.
+// The same, or less where a control group (a container) limits this process.
+int64_t usable_memory_bytes();
+
+// An error that names both sizes if `n_bytes` for `what` ("scratch for 512 rows") exceed usable_memory_bytes().
 Result<void> check_memory(int64_t n_bytes, std::string_view what);
 
 }  // namespace carat
