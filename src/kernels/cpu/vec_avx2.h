@@ -430,12 +430,33 @@ inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), 
 
 #if defined(__AVXVNNI__)
 constexpr int kPeakBytes = 5;
-template <int kMaxQ, int kGroups>
-inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+x"(d.sum_a), "+x"(d.sum_b)); }
+struct PeakSums {
+  Ints sums;
+  void add(Bytes w, int32_t x) {
+    const __m256i four = _mm256_set1_epi32(x);
+    sums = {_mm256_dpbusd_avx_epi32(sums.a, w.a, four), _mm256_dpbusd_avx_epi32(sums.b, w.b, four)};
+    asm volatile("" : "+x"(sums.a), "+x"(sums.b));
+  }
+  void widen() {}
+};
 #else
 constexpr int kPeakBytes = 2;
-template <int kMaxQ, int kGroups>
-inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+x"(d.pairs.a), "+x"(d.pairs.b)); }
+struct PeakSums {
+  Ints sums;
+  Bytes pairs = set1_byte(0);
+  void add(Bytes w, int32_t x) {
+    const __m256i four = _mm256_set1_epi32(x);
+    pairs = {_mm256_add_epi16(pairs.a, _mm256_maddubs_epi16(w.a, four)),
+             _mm256_add_epi16(pairs.b, _mm256_maddubs_epi16(w.b, four))};
+    asm volatile("" : "+x"(pairs.a), "+x"(pairs.b));
+  }
+  void widen() {
+    const __m256i one = _mm256_set1_epi16(1);
+    sums = {_mm256_add_epi32(sums.a, _mm256_madd_epi16(pairs.a, one)),
+            _mm256_add_epi32(sums.b, _mm256_madd_epi16(pairs.b, one))};
+    pairs = set1_byte(0);
+  }
+};
 #endif
 constexpr int kPeakParts = 12;
 inline void make_unknown(Bytes& v) { asm volatile("" : "+x"(v.a), "+x"(v.b)); }

@@ -247,8 +247,14 @@ inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), 
 // ---- probes
 
 constexpr int kPeakBytes = 10, kPeakParts = 12;
-template <int kMaxQ, int kGroups>
-inline void keep_order(ByteDots<kMaxQ, kGroups>& d) { asm volatile("" : "+v"(d.sums)); }
+struct PeakSums {
+  Ints sums;
+  void add(Bytes w, int32_t x) {
+    sums.v = _mm512_dpbusd_epi32(sums.v, w.v, _mm512_set1_epi32(x));
+    asm volatile("" : "+v"(sums.v));
+  }
+  void widen() {}
+};
 inline void make_unknown(Bytes& v) { asm volatile("" : "+v"(v.v)); }
 
 }  // namespace

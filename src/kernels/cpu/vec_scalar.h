@@ -387,9 +387,19 @@ inline void prefetch(const void*) {}
 
 // How many independent sums (of bytes, of parts) hide the latency of a multiply-add without leaving the registers.
 constexpr int kPeakBytes = 2, kPeakParts = 12;
-// What was added so far is added first: the compiler does not gather products for another order of sums.
-template <int kMaxQ, int kGroups>
-inline void keep_order(ByteDots<kMaxQ, kGroups>&) {}
+// One sum of products of bytes: add() multiplies by the same four everywhere, widen() comes after every eighth where
+// products are gathered in fewer bits. The compiler may neither leave one out nor add in another order.
+struct PeakSums {
+  Ints sums;
+  void add(Bytes w, int32_t x) {
+    int8_t four[4];
+    memcpy(four, &x, 4);
+    CARAT_LANES {
+      for (int j = 0; j < 4; ++j) sums.lane[i] += static_cast<int16_t>(w.lane[4 * i + j]) * static_cast<int16_t>(four[j]);
+    }
+  }
+  void widen() {}
+};
 // The same bytes, but the compiler no longer knows what they are: products of them are computed every time.
 inline void make_unknown(Bytes& v) { asm volatile("" : "+m"(v)); }
 

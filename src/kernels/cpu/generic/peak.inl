@@ -4,38 +4,28 @@
 namespace carat {
 namespace {
 
-// Products of 4-bit codes with 8-bit activations, the cheapest ByteDots: per register of products
+// Products of 4-bit codes with 8-bit activations, the cheapest: per register of products
 //  - VNNI: one vpdpbusd;
-//  - AVX2: vpmaddubsw and vpaddw, and a vpmaddwd with a vpaddd for every eight of them. Codes of more bits
-//    have to widen more often, signed bytes need their signs moved, too: they stay below by nature;
+//  - AVX2: vpmaddubsw and vpaddw, and a vpmaddwd with a vpaddd for every eight of them. Signed bytes need their signs
+//    moved and more widening, too: they stay below by nature;
 //  - scalar: what the compiler makes of the baseline's vectors.
 void peak_int8(int64_t n_rounds, int64_t* n_multiply_adds, float* out) {
   constexpr int kGroups = 8;
-  int8_t a[kPeakBytes][4 * kGroups];
   Bytes w = set1_byte(3);
-  Ints total[kPeakBytes];
-  for (int i = 0; i < kPeakBytes; ++i) {
-    total[i] = set1_int(i);
-    for (int j = 0; j < 4 * kGroups; ++j) a[i][j] = static_cast<int8_t>(i % 3 + 1);
-  }
+  PeakSums dots[kPeakBytes];
+  for (int i = 0; i < kPeakBytes; ++i) dots[i].sums = set1_int(i);
   for (int64_t round = 0; round < n_rounds; ++round) {
-    ByteDots<15, kGroups> dots[kPeakBytes];
-#pragma GCC unroll 16
-    for (int i = 0; i < kPeakBytes; ++i) dots[i].start(total[i]);
 #pragma GCC unroll 8
     for (int g = 0; g < kGroups; ++g) {
       make_unknown(w);
 #pragma GCC unroll 16
-      for (int i = 0; i < kPeakBytes; ++i) {
-        dots[i].add(g, w, a[i]);
-        keep_order(dots[i]);
-      }
+      for (int i = 0; i < kPeakBytes; ++i) dots[i].add(w, 0x01020301);
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < kPeakBytes; ++i) total[i] = dots[i].total();
+    for (int i = 0; i < kPeakBytes; ++i) dots[i].widen();
   }
   Floats all = zero();  // together they may be more than 32 bits
-  for (int i = 0; i < kPeakBytes; ++i) all = add(all, to_floats(total[i]));
+  for (int i = 0; i < kPeakBytes; ++i) all = add(all, to_floats(dots[i].sums));
   *n_multiply_adds = n_rounds * kPeakBytes * kGroups * 64;
   *out = sum(all);
 }
