@@ -1,6 +1,6 @@
-// How fast attention reads a cache: one line per shape with what it costs a call, what it reads and multiplies, and
-// a hash of the result, so that two builds can be compared for speed and bits at once. Caches are changed in turn
-// until they are larger than the last-level cache, as the layers of a model would.
+// How fast attention reads a cache: one line per shape with what it costs a call, what it reads and
+// multiplies, and a hash of the result, so that two builds can be compared for speed and bits at once. Caches
+// are changed in turn until they are larger than the last-level cache, as the layers of a model would.
 #include <fmt/format.h>
 #include <time.h>
 
@@ -12,7 +12,6 @@
 #include <string>
 #include <vector>
 
-#include "base/memory.h"
 #include "base/random.h"
 #include "kernels/backend.h"
 
@@ -72,11 +71,16 @@ Sequence make_sequence(Backend& backend, const Case& c, int64_t n_cells) {
   const size_t n_bytes = static_cast<size_t>(n_cells) * row_bytes(c.type, row_size);
   if (!c.one_vector) s.k = backend.allocate(n_bytes);
   s.v = backend.allocate(n_bytes);
-  s.view = {s.k ? static_cast<std::byte*>(s.k->data()) : nullptr, static_cast<std::byte*>(s.v->data()), c.type,
-            c.type, n_cells, type_info(c.type).block_length > 1};
+  s.view = {s.k ? static_cast<std::byte*>(s.k->data()) : nullptr,
+            static_cast<std::byte*>(s.v->data()),
+            c.type,
+            c.type,
+            n_cells,
+            type_info(c.type).block_length > 1};
   constexpr int64_t kPiece = 256;
   const std::vector<float> rows = gaussian(kPiece * row_size, 3, 1);
-  for (int64_t position = std::max<int64_t>(0, n_positions - n_cells); position < n_positions; position += kPiece) {
+  for (int64_t position = std::max<int64_t>(0, n_positions - n_cells); position < n_positions;
+       position += kPiece) {
     const Segment piece{0, std::min(kPiece, n_positions - position), position, s.view};
     backend.store_kv({&piece, 1}, rows.data(), rows.data(), row_size);
   }
@@ -109,7 +113,8 @@ uint64_t hash_of(const std::vector<float>& values) {
   return hash;
 }
 
-// Seconds on a clock that stands still while the only thread waits for a processor, so that other programs matter less.
+// Seconds on a clock that stands still while the only thread waits for a processor, so that other programs
+// matter less.
 double seconds(int n_threads) {
   timespec t;
   ::clock_gettime(n_threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
@@ -128,15 +133,18 @@ void measure(const Case& c, int n_threads, double enough) {
   std::vector<Sequence> sequences;
   for (int64_t i = 0; i < n_sequences; ++i) sequences.push_back(make_sequence(backend, c, n_cells));
 
-  std::vector<float> frequencies(static_cast<size_t>(c.shape.head_dim / 2)), norm = gaussian(c.shape.head_dim, 5, 1);
+  std::vector<float> frequencies(static_cast<size_t>(c.shape.head_dim / 2)),
+      norm = gaussian(c.shape.head_dim, 5, 1);
   for (size_t i = 0; i < frequencies.size() / 4; ++i)
-    frequencies[i] = static_cast<float>(std::pow(1e6, -2.0 * static_cast<double>(i) / static_cast<double>(c.shape.head_dim)));
+    frequencies[i] = static_cast<float>(
+        std::pow(1e6, -2.0 * static_cast<double>(i) / static_cast<double>(c.shape.head_dim)));
   const Rope rope{frequencies};
   const KeyRule rule{norm.data(), &rope};
   AttentionShape shape = c.shape;
   if (c.one_vector) shape.key_rule = &rule;
 
-  const std::vector<float> q = gaussian(c.n_rows * n_q, 7, 2 / std::sqrt(static_cast<double>(c.shape.head_dim)));
+  const std::vector<float> q =
+      gaussian(c.n_rows * n_q, 7, 2 / std::sqrt(static_cast<double>(c.shape.head_dim)));
   std::vector<float> out(q.size());
   std::vector<double> times;
   double total = 0;
@@ -148,10 +156,11 @@ void measure(const Case& c, int n_threads, double enough) {
     if (i > 0) times.push_back(took), total += took;
   }
   const double fastest = *std::ranges::min_element(times);  // other programs can only add to it
-  const double bytes = static_cast<double>(positions_seen(c) * n_vectors) * static_cast<double>(row_bytes(c.type, row_size));
+  const double bytes =
+      static_cast<double>(positions_seen(c) * n_vectors) * static_cast<double>(row_bytes(c.type, row_size));
   const double multiply_adds = 2.0 * static_cast<double>(pairs_seen(c) * n_q);
-  fmt::print("{:<22} {:<5} {:>10.1f} us {:>7.2f} GB/s {:>7.1f} GMAC/s  {:016x}\n", c.name, type_name(c.type), fastest * 1e6,
-             bytes / fastest / 1e9, multiply_adds / fastest / 1e9, hash_of(out));
+  fmt::print("{:<22} {:<5} {:>10.1f} us {:>7.2f} GB/s {:>7.1f} GMAC/s  {:016x}\n", c.name, type_name(c.type),
+             fastest * 1e6, bytes / fastest / 1e9, multiply_adds / fastest / 1e9, hash_of(out));
 }
 
 }  // namespace

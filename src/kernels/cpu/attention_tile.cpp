@@ -48,7 +48,8 @@ void decode_cells(const KernelTable& kernels, TensorType type, const CellRows& r
 
 }  // namespace
 
-// Positions [from, from + n) of the tile's KV head, `stride` bytes apart; of each the values [column, column + width).
+// Positions [from, from + n) of the tile's KV head, `stride` bytes apart; of each the values
+// [column, column + width).
 struct TileWorker::Run {
   int64_t from, n;
   int64_t column, width;

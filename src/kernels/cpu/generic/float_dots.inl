@@ -113,7 +113,8 @@ inline void dot_tail(const FloatDots& d, int64_t row, int64_t token, int64_t n_t
   }
 }
 
-// Of those that are left. A last token alone has too few sums to keep the multipliers busy: two tiles share them.
+// Of the tokens that are left. One alone has too few sums to keep the multipliers busy, so two tiles share the
+// last ones.
 inline int64_t tokens_at_once(int64_t n_left) {
   if (n_left >= 2 * kTileTokens) return kTileTokens;
   return n_left > kTileTokens ? (n_left + 1) / 2 : n_left;

@@ -1,10 +1,10 @@
-// The orthonormal Hadamard transform of 64 values, which is its own inverse: six rounds of sums and differences of
-// values 1, 2, 4 … 32 apart, always in this order.
+// The orthonormal Hadamard transform of 64 values, which is its own inverse: six rounds of sums and differences
+// of values 1, 2, 4 … 32 apart, always in this order.
 namespace carat {
 namespace {
 
-// Lane i and lane i ^ kApart become their sum (below) and their difference (above). Products with 1 and -1 are
-// exact, so this is one rounding with or without FMA.
+// Lane i and lane i ^ kApart become their sum (below) and their difference (above). Products with 1 and -1
+// are exact, so this is one rounding with or without FMA.
 template <int kApart>
 inline Floats sum_and_difference(Floats v) {
   float signs[16];
