@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "attention_support.h"
-#include "kernels/cpu/hadamard.h"
 
 namespace carat::kernels_test {
 namespace {
@@ -32,7 +31,7 @@ std::vector<float> rounded(const std::vector<float>& q) {
 }
 
 std::vector<float> mixed(std::vector<float> values) {
-  mix(values.data(), static_cast<int64_t>(values.size()));
+  isas()[0].kernels->mix(values.data(), static_cast<int64_t>(values.size()));
   return values;
 }
 
@@ -42,8 +41,14 @@ std::vector<float> through_mixed(TensorType type, const std::vector<float>& valu
   return mixed(through(type, mixed(values), row_size));
 }
 
-TEST(Hadamard, IsTheMatrixOfSigns) {
-  const std::vector<float> x = gaussian(128, 3), y = mixed(x);
+class Hadamard : public PerIsa {};
+CARAT_FOR_EACH_ISA(Hadamard);
+
+TEST_P(Hadamard, IsTheMatrixOfSigns) {
+  const std::vector<float> x = gaussian(128, 3);
+  std::vector<float> y = x;
+  resolve_kernels(isas(), static_cast<size_t>(GetParam() - isas().data())).mix(y.data(), 128);
+  EXPECT_TRUE(same_bits(y, mixed(x)));
   for (size_t i = 0; i < 128; ++i) {
     double sum = 0;
     for (size_t j = 0; j < 64; ++j)

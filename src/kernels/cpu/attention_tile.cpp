@@ -7,13 +7,13 @@
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/hadamard.h"
 #include "quant/codec.h"
 
 namespace carat {
 namespace {
 
-constexpr int64_t kDecodedFloats = 8192;  // at once: 32 KiB
+constexpr int64_t kDecodedFloats = 4096;  // at once: 16 KiB, half of a small first-level cache
+constexpr int64_t kDecodedColumns = 128;  // of values: then many positions pass for each sum that is loaded
 constexpr int64_t kFloatBytes = sizeof(float);
 
 void decode_cells(const KernelTable& kernels, TensorType type, const CellRows& rows) {
@@ -44,12 +44,15 @@ void decode_cells(const KernelTable& kernels, TensorType type, const CellRows& r
 
 }  // namespace
 
-// Positions [from, from + n) of the tile's KV head, `stride` bytes apart.
+// Positions [from, from + n) of the tile's KV head, `stride` bytes apart; of each the values
+// [column, column + width).
 struct TileWorker::Run {
   int64_t from, n;
+  int64_t column, width;
   const std::byte* data;
   int64_t stride;
   TensorType type;
+  int64_t n_next;  // cells behind these that the tile will read next
 };
 
 PartialSums PartialSums::carve(Carver& carver, int64_t n_queries, int64_t head_dim) {
@@ -84,7 +87,7 @@ void finish(const AttentionCall& call, const AttentionTile& tile, int64_t query,
   const int64_t head = tile.head + query % tile.n_heads, dim = call.shape.head_dim;
   float* out = call.out + (row * call.shape.n_heads + head) * dim;
   call.kernels->divide(acc.sums + query * dim, dim, acc.totals[query], out);
-  if (tile.segment->kv.v_is_mixed()) mix(out, dim);
+  if (tile.segment->kv.v_is_mixed()) call.kernels->mix(out, dim);
 }
 
 TileWorker::TileWorker(const AttentionCall& call, const AttentionTile& tile, Scratch& scratch)
@@ -146,7 +149,7 @@ void TileWorker::take_queries() {
   if (keys_ == Keys::split) split_queries();
   // Mixing both sides of a product leaves it as it is.
   if (keys_ == Keys::stored ? kv_.k_is_mixed() : keys_ == Keys::split && kv_.v_is_mixed())
-    mix(q_, n_queries_ * dim_);
+    kernels_.mix(q_, n_queries_ * dim_);
   if (int8_format_ < 0) return;
   rounded_ = lay_out_int8_rows(n_queries_, dim_, rounded_memory_);
   for (int64_t i = 0; i < n_queries_; ++i) kernels_.quantize_row(q_ + i * dim_, dim_, rounded_, i);
@@ -182,19 +185,27 @@ void TileWorker::each_run(const std::byte* cells, TensorType type, int64_t most,
   for (int64_t n; from < to; from += n) {
     const int64_t cell = from % kv_.n_cells;
     n = std::min({most, to - from, kv_.n_cells - cell});
-    body(Run{from, n, cells + cell * stride + head, stride, type});
+    const int64_t n_next = std::min({kSpan, tile_.to - from - n, kv_.n_cells - cell - n});
+    body(Run{from, n, 0, dim_, cells + cell * stride + head, stride, type, n_next});
   }
 }
 
 // The same run as F32.
 TileWorker::Run TileWorker::decoded(const Run& run, const float* norm) const {
-  decode_cells(kernels_, run.type, {run.data, run.stride, run.n, dim_, norm, decoded_, dim_});
-  return {run.from, run.n, reinterpret_cast<const std::byte*>(decoded_), dim_ * kFloatBytes, TensorType::F32};
+  decode_cells(kernels_, run.type, {run.data, run.stride, run.n, run.width, norm, decoded_, run.width});
+  return {run.from,
+          run.n,
+          run.column,
+          run.width,
+          reinterpret_cast<const std::byte*>(decoded_),
+          run.width * kFloatBytes,
+          TensorType::F32,
+          0};
 }
 
 // Decoded values [n, width] become keys that have yet to be turned.
 void TileWorker::to_keys(int64_t n, int64_t width, const float* norm) const {
-  if (kv_.v_is_mixed()) mix(decoded_, n * width);
+  if (kv_.v_is_mixed()) kernels_.mix(decoded_, n * width);
   kernels_.decode_f32({decoded_, width * kFloatBytes, n, width, norm, decoded_, width});
 }
 
@@ -221,7 +232,7 @@ void TileWorker::take_scores(int64_t from, int64_t to) {
 }
 
 void TileWorker::score(const Run& run, float* scores) const {
-  const FloatDots dots{run.data, run.stride, run.n, q_, dim_, n_queries_, dim_, scores, kSpan};
+  const FloatDots dots{run.data, run.stride, run.n, q_, dim_, n_queries_, dim_, scores, kSpan, run.n_next};
   switch (run.type) {
     case TensorType::F32:
       return kernels_.dots_f32(dots);
@@ -268,8 +279,10 @@ void TileWorker::weigh(const Run& run, int64_t query, int64_t n, int64_t from, i
                         run.data + (from - run.from) * run.stride,
                         run.stride,
                         to - from,
+                        run.width,
+                        sums + query * dim_ + run.column,
                         dim_,
-                        sums + query * dim_};
+                        run.from + run.n - to + run.n_next};
   switch (run.type) {
     case TensorType::F16:
       return kernels_.weighted_sum_f16(sum);
@@ -299,8 +312,17 @@ void TileWorker::weigh_run(const Run& run, float* sums) const {
 void TileWorker::weigh_values(int64_t from, int64_t to, float* sums) const {
   if (is_float(kv_.v_type))
     return each_run(kv_.v, kv_.v_type, kSpan, from, to, [&](const Run& run) { weigh_run(run, sums); });
-  const int64_t few = std::clamp<int64_t>(kDecodedFloats / dim_, 1, kSpan);
-  each_run(kv_.v, kv_.v_type, few, from, to, [&](const Run& run) { weigh_run(decoded(run, nullptr), sums); });
+  const int64_t block = type_info(kv_.v_type).block_length;
+  const int64_t width = dim_ % kDecodedColumns == 0 && kDecodedColumns % block == 0 ? kDecodedColumns : dim_;
+  const int64_t few = std::clamp<int64_t>(kDecodedFloats / width, 1, kSpan);
+  each_run(kv_.v, kv_.v_type, few, from, to, [&](Run run) {
+    const std::byte* data = run.data;
+    run.width = width;
+    for (; run.column < dim_; run.column += width) {
+      run.data = data + row_offset(run.type, run.column);
+      weigh_run(decoded(run, nullptr), sums);
+    }
+  });
 }
 
 void TileWorker::attend(int64_t span, const PartialSums& part) {

@@ -1,6 +1,8 @@
 // CpuBackend's operations on rows and elements; products, attention and experts have files of their own.
 #include "kernels/cpu/cpu_backend.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -13,7 +15,11 @@ namespace {
 
 class CpuBuffer final : public Buffer {
  public:
-  explicit CpuBuffer(size_t bytes) : bytes_(bytes) {}
+  // Caches of long contexts are read from end to end: with small pages, that waits for page tables.
+  explicit CpuBuffer(size_t bytes) : bytes_(bytes) {
+    constexpr size_t kManyPages = size_t{4} << 20;
+    if (bytes >= kManyPages) ::madvise(bytes_.data(), bytes, MADV_HUGEPAGE);  // a wish: it may fail
+  }
   void* data() override { return bytes_.data(); }
   size_t size() const override { return bytes_.size(); }
 

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/hadamard.h"
 #include "quant/codec.h"
 
 namespace carat {
@@ -40,7 +39,7 @@ void CpuBackend::store_kv(std::span<const Segment> segments, const float* k, con
         if (mixed) {
           float* copy = scratch_[static_cast<size_t>(thread)].get<float>(static_cast<size_t>(row_size));
           std::copy_n(values, row_size, copy);
-          mix(copy, row_size);
+          kernels_.mix(copy, row_size);
           values = copy;
         }
         encode(kernels_, type, values, row_size, to);

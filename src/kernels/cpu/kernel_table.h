@@ -20,6 +20,7 @@ struct FloatDots {
   int64_t k;  // length of the rows
   float* out;
   int64_t out_stride;
+  int64_t n_next = 0;  // rows behind these that are likely to be read soon, and worth fetching
 };
 
 // What belongs to 32 activations rounded to 8 bits: value = scale * integer, and sums of the integers.
@@ -67,7 +68,9 @@ struct WeightedSum {
   int64_t v_stride;  // bytes between positions
   int64_t n_positions;
   int64_t dim;
-  float* acc;  // [n_queries, dim]
+  float* acc;
+  int64_t acc_stride;  // floats between queries
+  int64_t n_next = 0;  // positions behind these that are likely to be read soon
 };
 
 // out[r, :] = what row r of a cache decodes to, value for value as its codec says; times norm, if given.
@@ -80,6 +83,8 @@ struct CellRows {
   float* out;
   int64_t out_stride;  // floats between rows
 };
+
+constexpr int64_t kMixed = 64;  // values that the Hadamard matrix H mixes with each other
 
 // The first n_turning pairs (i, i + half) of each row turn by the angle whose cosine and sine stand in
 // angles[r, i] and angles[r, n_turning + i].
@@ -121,6 +126,8 @@ inline constexpr int kInt8FormatCount = static_cast<int>(Int8Format::count);
   KERNEL(decode_q5_0, (const CellRows&))                                                      \
   KERNEL(decode_q4_0, (const CellRows&))                                                      \
   KERNEL(turn_rows, (const TurnRows&))                                                        \
+  /* x[64 i … 64 i + 63] = H x[the same] / 8 for all i; n is a multiple of 64 */            \
+  KERNEL(mix, (float* x, int64_t n))                                                          \
   /* x[0 … n) -> exp(x - max); *largest gets max and *sum their sum. n >= 1 */              \
   KERNEL(softmax, (float* x, int64_t n, float* largest, float* sum))                          \
   /* acc = acc * a + x * b */                                                                 \

@@ -73,6 +73,16 @@ inline Floats with_sign(Floats magnitude, Floats sign) {
   return {_mm256_or_ps(magnitude.a, _mm256_and_ps(sign.a, bit)),
           _mm256_or_ps(magnitude.b, _mm256_and_ps(sign.b, bit))};
 }
+template <int kApart>
+inline __m256 swap_eight(__m256 v) {
+  if constexpr (kApart == 4) return _mm256_permute2f128_ps(v, v, 1);
+  return _mm256_permute_ps(v, kApart == 1 ? 0xb1 : 0x4e);
+}
+template <int kApart>
+inline Floats swap_lanes(Floats v) {
+  if constexpr (kApart == 8) return {v.b, v.a};
+  return {swap_eight<kApart>(v.a), swap_eight<kApart>(v.b)};
+}
 inline float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 inline float sum(Floats v) {
@@ -161,6 +171,7 @@ inline Part part_load_f16(const uint16_t* p) { return _mm256_cvtph_ps(load8(p));
 inline Part part_load_bf16(const uint16_t* p) { return widen_bf16(load8(p)); }
 inline Part part_fma(Part a, Part b, Part c) { return _mm256_fmadd_ps(a, b, c); }
 inline Part part_of(Floats v, int i) { return i == 0 ? v.a : v.b; }
+inline Floats from_parts(const Part* p, int64_t stride) { return {p[0], p[stride]}; }
 
 // ---- 32-bit integers
 

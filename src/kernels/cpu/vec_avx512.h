@@ -48,6 +48,11 @@ inline Floats select_less(Floats a, Floats b, Floats yes, Floats no) {
 inline Floats with_sign(Floats magnitude, Floats sign) {
   return {_mm512_or_ps(magnitude.v, _mm512_and_ps(sign.v, _mm512_set1_ps(-0.0f)))};
 }
+template <int kApart>
+inline Floats swap_lanes(Floats v) {
+  if constexpr (kApart >= 4) return {_mm512_shuffle_f32x4(v.v, v.v, kApart == 4 ? 0xb1 : 0x4e)};
+  return {_mm512_permute_ps(v.v, kApart == 1 ? 0xb1 : 0x4e)};
+}
 inline float square_root(float x) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x))); }
 
 inline float sum(Floats v) {
@@ -115,6 +120,7 @@ inline Part part_load_f16(const uint16_t* p) { return load_f16(p).v; }
 inline Part part_load_bf16(const uint16_t* p) { return load_bf16(p).v; }
 inline Part part_fma(Part a, Part b, Part c) { return _mm512_fmadd_ps(a, b, c); }
 inline Part part_of(Floats v, int) { return v.v; }
+inline Floats from_parts(const Part* p, int64_t) { return {*p}; }
 
 // ---- 32-bit integers
 

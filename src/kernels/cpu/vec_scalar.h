@@ -98,6 +98,13 @@ inline Floats with_sign(Floats magnitude, Floats sign) {
   CARAT_LANES magnitude.lane[i] = __builtin_copysignf(magnitude.lane[i], sign.lane[i]);
   return magnitude;
 }
+// Lane i gets lane i ^ kApart: 1, 2, 4 or 8.
+template <int kApart>
+inline Floats swap_lanes(Floats v) {
+  Floats r;
+  CARAT_LANES r.lane[i] = v.lane[i ^ kApart];
+  return r;
+}
 inline float square_root(float x) { return __builtin_sqrtf(x); }
 
 // Lane i meets lane i+8, then i+4, i+2, i+1: the one tree of every ISA.
@@ -186,6 +193,12 @@ inline Part part_load_bf16(const uint16_t* p) {
 }
 inline Part part_fma(Part a, Part b, Part c) { return a * b + c; }
 inline Part part_of(Floats v, int i) { return part_load(v.lane + kPartLanes * i); }
+// Sixteen lanes again, of parts that lie `stride` parts apart.
+inline Floats from_parts(const Part* p, int64_t stride) {
+  Floats r;
+  for (int i = 0; i < kParts; ++i) part_store(r.lane + kPartLanes * i, p[i * stride]);
+  return r;
+}
 
 // ---- 32-bit integers
 

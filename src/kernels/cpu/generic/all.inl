@@ -3,6 +3,7 @@
 #include "kernels/cpu/generic/math.inl"
 #include "kernels/cpu/generic/lanes.inl"
 #include "kernels/cpu/generic/rows.inl"
+#include "kernels/cpu/generic/hadamard.inl"
 #include "kernels/cpu/generic/float_dots.inl"
 #include "kernels/cpu/generic/attention.inl"
 #include "kernels/cpu/generic/cells.inl"

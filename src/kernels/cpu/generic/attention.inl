@@ -34,13 +34,13 @@ inline const typename Row::Element* value_of(const WeightedSum& w, int64_t posit
          d;
 }
 
-constexpr int64_t kFetchPositions = 32;
+constexpr int64_t kFewPositions = 32;
 
 // kQueries rows of acc, kVectors parts of columns from d on.
 template <class Row, int kQueries, int kVectors>
 inline void weigh_tile(const WeightedSum& w, int64_t query, int64_t d) {
   Part acc[kQueries][kVectors];
-  const auto place = [&](int q, int v) { return w.acc + (query + q) * w.dim + d + kPartLanes * v; };
+  const auto place = [&](int q, int v) { return w.acc + (query + q) * w.acc_stride + d + kPartLanes * v; };
 #pragma GCC unroll 8
   for (int q = 0; q < kQueries; ++q)
 #pragma GCC unroll 8
@@ -48,7 +48,6 @@ inline void weigh_tile(const WeightedSum& w, int64_t query, int64_t d) {
   const float* p = w.p + query * w.p_stride;
   for (int64_t i = 0; i < w.n_positions; ++i) {
     const auto* value = value_of<Row>(w, i, d);
-    if (query == 0) prefetch(reinterpret_cast<const uint8_t*>(value) + kFetchPositions * w.v_stride);
     Part values[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) values[v] = Row::load(value + kPartLanes * v);
@@ -68,10 +67,10 @@ inline void weigh_tile(const WeightedSum& w, int64_t query, int64_t d) {
 // The last n < 16 columns of one query.
 template <class Row>
 inline void weigh_part(const WeightedSum& w, int64_t query, int64_t d, int64_t n) {
-  Floats acc = load_part(w.acc + query * w.dim + d, n);
+  Floats acc = load_part(w.acc + query * w.acc_stride + d, n);
   for (int64_t i = 0; i < w.n_positions; ++i)
     acc = fma(set1(w.p[query * w.p_stride + i]), Row::load_part(value_of<Row>(w, i, d), n), acc);
-  store_part(w.acc + query * w.dim + d, acc, n);
+  store_part(w.acc + query * w.acc_stride + d, acc, n);
 }
 
 // The n_queries < kQueries + 1 that are left.
@@ -86,8 +85,9 @@ inline void weigh_tail(const WeightedSum& w, int64_t query, int64_t d, int64_t n
 }
 
 template <class Row, int kVectors>
-inline void weigh_columns(const WeightedSum& w, int64_t d) {
+inline void weigh_columns(const WeightedSum& w, int64_t d, Ahead& ahead) {
   for (int64_t query = 0; query < w.n_queries; query += kTileQueries) {
+    ahead.fetch();
     const int64_t left = w.n_queries - query;
     weigh_tail<Row, kTileQueries, kVectors>(w, query, d, left < kTileQueries ? left : kTileQueries);
   }
@@ -97,14 +97,20 @@ inline void weigh_columns(const WeightedSum& w, int64_t d) {
 template <class Row>
 void weighted_sum(const WeightedSum& all) {
   constexpr int64_t kColumns = kPartLanes * kTileVectors;
+  const int64_t row_bytes = all.dim * static_cast<int64_t>(sizeof(typename Row::Element));
+  const int64_t n_tiles =
+      (all.dim + kColumns - 1) / kColumns * ((all.n_queries + kTileQueries - 1) / kTileQueries);
   WeightedSum w = all;
-  for (int64_t i = 0; i < all.n_positions; i += kFetchPositions) {
-    w.n_positions = all.n_positions - i < kFetchPositions ? all.n_positions - i : kFetchPositions;
+  for (int64_t i = 0; i < all.n_positions; i += kFewPositions) {
+    w.n_positions = all.n_positions - i < kFewPositions ? all.n_positions - i : kFewPositions;
     w.p = all.p + i;
     w.v = static_cast<const uint8_t*>(all.v) + i * w.v_stride;
+    const int64_t n_behind = all.n_positions + all.n_next - i - kFewPositions;
+    Ahead ahead(static_cast<const uint8_t*>(w.v) + kFewPositions * w.v_stride, w.v_stride,
+                n_behind < kFewPositions ? n_behind : kFewPositions, row_bytes, n_tiles);
     int64_t d = 0;
-    for (; d + kColumns <= w.dim; d += kColumns) weigh_columns<Row, kTileVectors>(w, d);
-    for (; d + kPartLanes <= w.dim; d += kPartLanes) weigh_columns<Row, 1>(w, d);
+    for (; d + kColumns <= w.dim; d += kColumns) weigh_columns<Row, kTileVectors>(w, d, ahead);
+    for (; d + kPartLanes <= w.dim; d += kPartLanes) weigh_columns<Row, 1>(w, d, ahead);
     if (d < w.dim)
       for (int64_t query = 0; query < w.n_queries; ++query) weigh_part<Row>(w, query, d, w.dim - d);
   }

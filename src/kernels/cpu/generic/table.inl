@@ -18,6 +18,7 @@ constexpr KernelTable make_table(const char* name) {
       .decode_q5_0 = decode_cells<Q5_0Cells>,
       .decode_q4_0 = decode_cells<Q4_0Cells>,
       .turn_rows = turn_rows,
+      .mix = mix,
       .softmax = softmax,
       .blend = blend,
       .divide = divide,
