@@ -6,6 +6,7 @@
 // clang-format off
 #include "kernels/cpu/generic/lanes.inl"
 #include "kernels/cpu/generic/int8.inl"
+#include "kernels/cpu/generic/screen.inl"
 // clang-format on
 
 namespace carat {
@@ -13,6 +14,7 @@ extern constinit const KernelTable kKernelsAvxVnni;
 constinit const KernelTable kKernelsAvxVnni = {
     .name = "avxvnni",
     .quantize_row = quantize_row,
+    .screen_rows = screen_rows,
     .int8_dots =
         {
 #define CARAT_FORMAT(format) int8_dots<format>,

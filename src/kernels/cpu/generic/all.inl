@@ -7,4 +7,5 @@
 #include "kernels/cpu/generic/attention.inl"
 #include "kernels/cpu/generic/cells.inl"
 #include "kernels/cpu/generic/int8.inl"
+#include "kernels/cpu/generic/screen.inl"
 #include "kernels/cpu/generic/table.inl"
