@@ -22,6 +22,7 @@ struct Flags {
   std::string file;
   int n_prompt = 512, n_decode = 128, depth = 0, repetitions = 3;
   bool json = false, no_cut = false;
+  std::string head = "full";
   EngineFlags engine;
 };
 
@@ -52,11 +53,15 @@ class Bench {
       return fail("bench: {} tokens (--depth and the longer of -p and -n), but the context of {} has {}", n_positions,
                   model->file.path, model->config.context_length);
     Forward forward =
-        TRY(Forward::create(model, backend, {.max_rows = kRowsPerPass, .prefill_cut = !flags.no_cut}));
+        TRY(Forward::create(model, backend, {.max_rows = kRowsPerPass,
+                                             .prefill_cut = !flags.no_cut,
+                                             .screen_head = flags.head == "screened"}));
     KvCache cache = TRY(KvCache::create(
         model->config, {.n_positions = std::max<int64_t>(n_positions, 1), .max_batch = kRowsPerPass, .type = kv}, backend));
     return Bench(std::move(model), flags, std::move(forward), std::move(cache));
   }
+
+  const Forward& forward() const { return forward_; }
 
   Result<Measurement> prompt() {
     const auto tokens = random_tokens(flags_.n_prompt, model_->config.n_vocab);
@@ -72,7 +77,10 @@ class Bench {
   Result<Measurement> decode() {
     const auto tokens = random_tokens(flags_.n_decode, model_->config.n_vocab);
     const double rate = TRY(median_rate(flags_.n_decode, [&]() -> Result<void> {
-      for (const Token& token : tokens) forward_.logits(TRY(feed({&token, 1})), 1, logits_.data());
+      for (const Token& token : tokens) {
+        const auto hidden = TRY(feed({&token, 1}));
+        flags_.head == "screened" ? void(forward_.best(hidden, 1)) : forward_.logits(hidden, 1, logits_.data());
+      }
       return {};
     }));
     const uint64_t n_bytes = decode_bytes(*model_);
@@ -145,6 +153,7 @@ Result<int> bench(const Flags& flags) {
                              m.bytes_per_second / 1e9, m.bound_by_memory ? fmt::format("{:.0f} %", 100 * share) : "-"));
     json.push_back(entry);
   }
+  if (!flags.json && flags.head == "screened") print_line("\n" + describe_screen(runner.forward()));
   if (flags.json) print_line(json.dump());
   return 0;
 }
@@ -156,7 +165,7 @@ Run add_bench(CLI::App& app) {
   app.footer(
       "GB/s: weight bytes read per pass × passes per second. The roof is what memory delivers when all threads read:\n"
       "a bound for decoding, unless the weights fit into the CPU's cache (then, and for prompts, which are bound by\n"
-      "arithmetic, there is none: \"-\", in JSON \"roof_share\": null).");
+      "arithmetic, there is none: \"-\", in JSON \"roof_share\": null). Bytes are those of the full head, screened or not.");
   app.add_option("file", flags->file, "GGUF file")->required();
   app.add_option("-p", flags->n_prompt, "prompt tokens (default 512; 0: skip)")->check(CLI::Range(0, 1 << 20));
   app.add_option("-n", flags->n_decode, "decoded tokens (default 128; 0: skip)")->check(CLI::Range(0, 1 << 20));
@@ -164,6 +173,7 @@ Run add_bench(CLI::App& app) {
   app.add_option("-r", flags->repetitions, "repetitions, of which the median (default 3)")->check(CLI::Range(1, 1000));
   app.add_flag("--no-prefill-cut", flags->no_cut, "compute rows that no wanted logit needs");
   app.add_flag("--json", flags->json, "JSON");
+  add_head_flag(app, flags->head);
   flags->engine.add_to(app);
   return [flags] { return bench(*flags); };
 }
