@@ -29,6 +29,7 @@ struct Flags {
   std::string file;
   int n_prompt = 512, n_decode = 128, n_verify = 0, depth = 0, repetitions = 3;
   bool json = false, no_cut = false, all_logits = false, roof = false;
+  std::string head = "full";
   EngineFlags engine;
 };
 
@@ -64,12 +65,16 @@ class Bench {
           "bench: {} tokens (--depth and the longest of -p, -n and --verify), but the context of {} has {}",
           n_positions, model->file.path, model->config.context_length);
     Forward forward =
-        TRY(Forward::create(model, backend, {.max_rows = kRowsPerPass, .prefill_cut = !flags.no_cut}));
+        TRY(Forward::create(model, backend, {.max_rows = kRowsPerPass,
+                                             .prefill_cut = !flags.no_cut,
+                                             .screen_head = flags.head == "screened"}));
     KvCache cache = TRY(KvCache::create(
         model->config,
         {.n_positions = std::max<int64_t>(n_positions, 1), .max_batch = kRowsPerPass, .type = kv}, backend));
     return Bench(std::move(model), flags, std::move(forward), std::move(cache));
   }
+
+  const Forward& forward() const { return forward_; }
 
   // A prompt of which the last row's logits are wanted, or those of all rows.
   Result<Measurement> prompt(bool all_logits) {
@@ -83,7 +88,7 @@ class Bench {
   Result<Measurement> decode() {
     const auto tokens = random_tokens(flags_.n_decode, model_->config.n_vocab);
     const double seconds = TRY(median_seconds([&]() -> Result<void> {
-      for (const Token& token : tokens) TRY(feed({&token, 1}, Rows::last));
+      for (const Token& token : tokens) TRY(decode_one(token));
       return {};
     }));
     return measured(fmt::format("tg{}", flags_.n_decode), seconds,
@@ -126,6 +131,15 @@ class Bench {
       tokens = tokens.subspan(n);
       logits_of(forward_.run({&chunk, 1}, wanted == Rows::last && !tokens.empty() ? Rows::none : wanted));
     }
+    return {};
+  }
+
+  // One decoded token, its logits or, with the screened head, the likeliest token alone.
+  Result<void> decode_one(const Token& token) {
+    if (flags_.head != "screened") return feed({&token, 1}, Rows::last);
+    if (interrupted()) return fail("interrupted");
+    const Chunk chunk{&cache_, {&token, 1}};
+    forward_.best(forward_.run({&chunk, 1}, Rows::last), 1);
     return {};
   }
 
@@ -250,6 +264,7 @@ Result<int> bench_file(const Flags& flags) {
                   backend->name(), roof.read_bytes / 1e9, roof.rate(Arithmetic::int8) / 1e9,
                   roof.rate(Arithmetic::bf16) / 1e9, roof.rate(Arithmetic::f32) / 1e9));
   print_results(results, roof);
+  if (flags.head == "screened") print_line("\n" + describe_screen(runner.forward()));
   return 0;
 }
 
@@ -283,7 +298,7 @@ Run add_bench(CLI::App& app) {
       "for quantized weights with kernels, bf16, f32 for all other floats, decoded weights and attention. "
       "Where the CPU\n"
       "has no VNNI, int8 is the rate of its 16-bit sums of 4-bit codes; where it has no bf16 products, bf16 "
-      "is f32's.");
+      "is f32's. Bytes are those of the full head, screened or not.");
   auto* file = app.add_option("file", flags->file, "GGUF file");
   app.add_option("-p", flags->n_prompt, "prompt tokens (default 512; 0: skip)")
       ->check(CLI::Range(0, 1 << 20));
@@ -301,13 +316,14 @@ Run add_bench(CLI::App& app) {
   app.add_flag("--roof", flags->roof,
                "without a file: what this machine can do at best, for one thread and more");
   app.add_flag("--json", flags->json, "JSON");
+  add_head_flag(app, flags->head);
   flags->engine.add_to(app);
   return [flags, file, &app]() -> Result<int> {
     if (!flags->roof && file->count() == 0) return fail("file is required, or --roof");
     if (!flags->roof) return bench_file(*flags);
     TRY(refuse(
         app,
-        {"file", "-p", "-n", "--verify", "-d", "-r", "--no-prefill-cut", "--all-logits", "--exact", "--kv"},
+        {"file", "-p", "-n", "--verify", "-d", "-r", "--no-prefill-cut", "--all-logits", "--exact", "--kv", "--head"},
         "--roof measures the machine alone"));
     return bench_roof(*flags);
   };

@@ -1,6 +1,8 @@
 // Flags and parsing shared by the commands.
 #include "cli/common.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -52,6 +54,23 @@ Result<KvType> EngineFlags::kv_type() const {
   const auto types = TRY(parse_kv_types(kv));
   if (types.size() != 1) return fail("--kv {}: expected one type, or two as in q8_0/q4_0", kv);
   return types.front();
+}
+
+void add_head_flag(CLI::App& app, std::string& head) {
+  app.add_option("--head", head,
+                 "full (default) or screened: greedy and top-k decoding read a short copy of the output head, made at\n"
+                 "start (0.66 bytes per weight), and of the head itself only rows that can win: the same tokens")
+      ->check(CLI::IsMember({"full", "screened"}));
+}
+
+std::string describe_screen(const Forward& forward) {
+  if (forward.screen_bytes() == 0) return "no screen: the head's type is too short for one";
+  const Forward::ScreenUse& use = forward.screen_use();
+  const auto n_calls = static_cast<double>(use.n_calls - use.n_full);
+  const auto n_vocab = static_cast<double>(forward.model().config.n_vocab);
+  const double read = n_calls > 0 ? static_cast<double>(use.n_rows_read) / n_calls / n_vocab : 0;
+  return fmt::format("screen of the head: {:.0f} MB, {:.2f} % of its rows read, in {} of {} tries all of them",
+                     static_cast<double>(forward.screen_bytes()) / 1e6, 100 * read, use.n_full, use.n_calls);
 }
 
 Result<std::vector<Token>> parse_token_list(const std::string& text, int64_t n_vocab) {

@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "kernels/backend.h"
+#include "model/forward.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 
@@ -27,6 +28,11 @@ struct EngineFlags {
   CpuOptions cpu_options() const;
   Result<KvType> kv_type() const;
 };
+
+// --head full|screened: whether decoding reads a screen of the head instead of all of it.
+void add_head_flag(CLI::App& app, std::string& head);
+// "screen of the head: 217 MB, 0.6 % of its rows read": what it costs and has saved so far.
+std::string describe_screen(const Forward& forward);
 
 // "2,300,337" -> ids, each checked against the vocabulary.
 Result<std::vector<Token>> parse_token_list(const std::string& text, int64_t n_vocab);

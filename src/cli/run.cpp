@@ -24,6 +24,7 @@ struct Flags {
   std::string file, prompt, system;
   bool json = false, raw = false, ignore_end = false, think = false;
   int64_t n_ctx = 4096;
+  std::string head = "full";
   GenerateOptions generate;
   EngineFlags engine;
 };
@@ -67,6 +68,11 @@ void print_statistics(const Generation& generation) {
                static_cast<long long>(generation.n_prompt), generation.prompt_tokens_per_second(),
                generation.tokens.size(), generation.decode_tokens_per_second(),
                generation.decode_bytes_per_second() / 1e9, std::string(name_of(generation.stopped)).c_str());
+}
+
+// What the screen of the head costs and saves so far.
+void print_screen(const Session& session, const Flags& flags) {
+  if (flags.head == "screened") std::fprintf(stderr, "[%s]\n", describe_screen(session.forward()).c_str());
 }
 
 // Prints an answer as it comes: thoughts dimmed, and on a terminal only; calls with their arguments as JSON.
@@ -153,6 +159,7 @@ Result<int> complete(Session& session, const Flags& flags) {
     print_line(
         to_json(generation, model.tokenizer, flags.raw).dump(-1, ' ', false, Json::error_handler_t::replace));
   if (::isatty(2)) print_statistics(generation);
+  if (::isatty(2)) print_screen(session, flags);
   return interrupted() ? kInterrupted : 0;
 }
 
@@ -171,7 +178,7 @@ Result<int> chat(Session& session, const Flags& flags) {
     turns.push_back({ChatTurn::Role::user, *line});
     const auto tokens = encode_chat(turns, options_of(model, flags), model.tokenizer);
     const auto generation = TRY(stream(session, tokens, flags));
-    if (terminal) print_statistics(generation);
+    if (terminal) print_statistics(generation), print_screen(session, flags);
     if (interrupted()) return kInterrupted;
     if (output_closed()) return 0;
     turns.push_back(as_turn(generation, model.tokenizer));
@@ -182,7 +189,9 @@ Result<int> run(Flags& flags, bool has_prompt) {
   const auto model = TRY(open_model(TRY(local_file(flags.file))));
   flags.generate.stop_at_end = !flags.ignore_end;
   auto session = TRY(Session::create(model, TRY(make_cpu_backend(flags.engine.cpu_options())),
-                                     {.n_positions = flags.n_ctx, .kv_type = TRY(flags.engine.kv_type())}));
+                                     {.n_positions = flags.n_ctx,
+                                      .kv_type = TRY(flags.engine.kv_type()),
+                                      .screen_head = flags.head == "screened"}));
   return has_prompt ? complete(*session, flags) : chat(*session, flags);
 }
 
@@ -209,6 +218,7 @@ Run add_run(CLI::App& app) {
   app.add_option("--seed", flags->generate.sampler.seed, "seed of the sampling (default 1)");
   app.add_flag("--ignore-eos", flags->ignore_end, "go on after an end-of-generation token");
   app.add_flag("--json", flags->json, "JSON: tokens, text, tool calls, speeds");
+  add_head_flag(app, flags->head);
   flags->engine.add_to(app);
   return [flags, prompt, &app]() -> Result<int> {
     const bool has_prompt = prompt->count() > 0;

@@ -54,7 +54,8 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
                                                  const SessionOptions& options) {
   const KvCache::Shape shape = shape_of(model->config, options);
   KvCache cache = TRY(KvCache::create(model->config, shape, *backend));
-  Forward forward = TRY(Forward::create(model, *backend, {.max_rows = shape.max_batch}));
+  Forward forward = TRY(Forward::create(model, *backend,
+                                        {.max_rows = shape.max_batch, .screen_head = options.screen_head}));
   return std::unique_ptr<Session>(
       new Session(std::move(model), std::move(backend), std::move(forward), std::move(cache)));
 }
@@ -64,8 +65,7 @@ Session::Session(std::shared_ptr<const Model> model, std::unique_ptr<Backend> ba
     : model_(std::move(model)),
       backend_(std::move(backend)),
       forward_(std::move(forward)),
-      cache_(std::move(cache)),
-      logits_(static_cast<size_t>(model_->config.n_vocab)) {}
+      cache_(std::move(cache)) {}
 
 Result<Generation> Session::generate(std::span<const Token> prompt, const GenerateOptions& options,
                                      const OnToken& on_token) {
@@ -80,7 +80,7 @@ Result<Generation> Session::generate(std::span<const Token> prompt, const Genera
   generation.bytes_per_token = decode_bytes(*model_);
   generation.n_reused = reuse(prompt);
   const Clock::time_point start = Clock::now();
-  const bool done = compute(prompt.subspan(static_cast<size_t>(generation.n_reused)));
+  const bool done = compute(prompt.subspan(static_cast<size_t>(generation.n_reused)), sampler);
   generation.prompt_seconds = seconds_since(start);
   generation.n_prompt = cache_.n_used() - generation.n_reused;
   generation.stopped = StopReason::interrupted;
@@ -99,8 +99,10 @@ int64_t Session::reuse(std::span<const Token> prompt) {
   return n_common;
 }
 
-// Feeds tokens and leaves the logits after the last; false if interrupted before that.
-bool Session::compute(std::span<const Token> tokens) {
+// Feeds tokens and leaves what the sampler needs after the last; false if interrupted before that. Most samplers need
+// the likeliest few, which are found without writing all logits.
+bool Session::compute(std::span<const Token> tokens, const Sampler& sampler) {
+  const int64_t n_vocab = model_->config.n_vocab, n_best = std::min(sampler.n_best(), n_vocab);
   const size_t piece = static_cast<size_t>(cache_.max_batch());
   while (!tokens.empty()) {
     const Chunk chunk{&cache_, tokens.first(std::min(piece, tokens.size()))};
@@ -108,10 +110,18 @@ bool Session::compute(std::span<const Token> tokens) {
     const std::span<const float> hidden = forward_.run({&chunk, 1}, last ? Rows::last : Rows::none);
     cached_.insert(cached_.end(), chunk.tokens.begin(), chunk.tokens.end());
     tokens = tokens.subspan(chunk.tokens.size());
-    if (last) forward_.logits(hidden, 1, logits_.data());
+    if (last && n_best > 0) best_ = forward_.best(hidden, n_best, sampler.suppressed());
+    if (last && n_best == 0) {
+      logits_.resize(static_cast<size_t>(n_vocab));
+      forward_.logits(hidden, 1, logits_.data());
+    }
     if (!last && interrupted()) return false;
   }
   return true;
+}
+
+Result<Token> Session::choose(Sampler& sampler) const {
+  return sampler.n_best() > 0 ? sampler.sample_best(best_) : sampler.sample(logits_);
 }
 
 Result<void> Session::continue_text(const GenerateOptions& options, Sampler& sampler,
@@ -125,14 +135,14 @@ Result<void> Session::continue_text(const GenerateOptions& options, Sampler& sam
   while (true) {
     if (static_cast<int64_t>(generation.tokens.size()) >= options.max_tokens) return stop(StopReason::limit);
     if (interrupted()) return stop(StopReason::interrupted);
-    const Token token = TRY(sampler.sample(logits_));
+    const Token token = TRY(choose(sampler));
     generation.tokens.push_back(token);
     if (options.stop_at_end && model_->tokenizer.is_end_of_generation(token))
       return stop(StopReason::end_of_generation);
     if (on_token && !on_token(token)) return stop(StopReason::callback);
     if (static_cast<int64_t>(generation.tokens.size()) >= options.max_tokens) return stop(StopReason::limit);
     if (cache_.n_used() == n_positions()) return stop(StopReason::context_full);
-    compute({&token, 1});
+    compute({&token, 1}, sampler);
   }
 }
 

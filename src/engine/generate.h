@@ -20,6 +20,7 @@ struct SessionOptions {
   int64_t n_positions = 4096;  // longest text in tokens; at most the model's context length is used
   int64_t max_batch = 512;     // prompt tokens per pass
   KvType kv_type = TensorType::F16;
+  bool screen_head = false;  // see ForwardOptions: the same tokens sooner, for more memory
 };
 
 enum class StopReason { end_of_generation, limit, context_full, callback, interrupted };
@@ -59,6 +60,7 @@ class Session {
 
   const Model& model() const { return *model_; }
   const Backend& backend() const { return *backend_; }
+  const Forward& forward() const { return forward_; }
   int64_t n_positions() const { return cache_.n_positions(); }
 
   // Continues `prompt`, the whole text so far. What the cache holds of its beginning is not computed again.
@@ -72,7 +74,8 @@ class Session {
           KvCache cache);
 
   int64_t reuse(std::span<const Token> prompt);
-  bool compute(std::span<const Token> tokens);
+  bool compute(std::span<const Token> tokens, const Sampler& sampler);
+  Result<Token> choose(Sampler& sampler) const;
   Result<void> continue_text(const GenerateOptions& options, Sampler& sampler, const OnToken& on_token,
                              Generation& generation);
 
@@ -81,7 +84,9 @@ class Session {
   Forward forward_;
   KvCache cache_;
   std::vector<Token> cached_;  // the tokens whose keys and values the cache holds
-  std::vector<float> logits_;  // after the last of them
+  // What the sampler asks for after the last of them: the likeliest tokens, in forward_'s memory, or all logits.
+  std::span<const ScoredRow> best_;
+  std::vector<float> logits_;
 };
 
 }  // namespace carat

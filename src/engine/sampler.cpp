@@ -20,8 +20,19 @@ Result<Token> Sampler::sample(std::span<const float> logits) {
   const bool greedy = options_.temperature == 0;
   const size_t all = logits.size(), k = static_cast<size_t>(options_.top_k);
   collect(logits, greedy ? 1 : k == 0 ? all : std::min(k, all));
+  return choose();
+}
+
+Result<Token> Sampler::sample_best(std::span<const ScoredRow> best) {
+  CHECK(n_best() > 0 && static_cast<int64_t>(best.size()) <= n_best());
+  candidates_.clear();
+  for (const ScoredRow& token : best) candidates_.push_back({token.score, token.row});
+  return choose();
+}
+
+Result<Token> Sampler::choose() {
   if (candidates_.empty()) return fail("no token is possible: the model's logits are not numbers");
-  return greedy ? candidates_[0].token : draw();
+  return options_.temperature == 0 ? candidates_[0].token : draw();
 }
 
 // The n_best likeliest tokens, best first.

@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "kernels/backend.h"
 #include "model/tokenizer.h"
 
 namespace carat {
@@ -27,6 +28,13 @@ class Sampler {
   // Errors: options out of range.
   static Result<Sampler> create(const SamplerOptions& options);
 
+  // How many of the likeliest tokens a choice needs; 0: all logits.
+  int64_t n_best() const { return options_.temperature == 0 ? 1 : options_.top_k; }
+  std::span<const Token> suppressed() const { return options_.suppressed; }
+
+  // The same choice from the n_best() likeliest tokens that are not suppressed, best first (Forward::best).
+  Result<Token> sample_best(std::span<const ScoredRow> best);
+
   // logits [n_vocab], -inf for impossible tokens. Errors: no token is possible (all -inf or NaN: a broken
   // file).
   Result<Token> sample(std::span<const float> logits);
@@ -39,6 +47,7 @@ class Sampler {
   explicit Sampler(const SamplerOptions& options) : options_(options), random_(options.seed) {}
 
   void collect(std::span<const float> logits, size_t n_best);
+  Result<Token> choose();
   Token draw();
 
   SamplerOptions options_;

@@ -14,6 +14,7 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/thread_pool.h"
@@ -94,6 +95,27 @@ class Buffer {
   virtual size_t size() const = 0;
 };
 
+// A short copy of a weight's rows with bounds of what it leaves out, made once: see Backend::make_screen.
+class RowScreen {
+ public:
+  virtual ~RowScreen() = default;
+  virtual size_t n_bytes() const = 0;  // what it occupies beside the weight
+};
+
+// Which rows of weight x score highest, where a row's score is cap * tanh(y / cap) of its product y (cap 0: y itself).
+struct BestRows {
+  const Tensor* weight;       // [in, out], one matrix
+  const RowScreen* screen;    // made of this weight by the same backend; nullptr: all rows are scored in full
+  float cap;
+  std::span<const int32_t> excluded;  // rows that do not count; numbers outside [0, out) are ignored
+  int64_t n_best;             // at least 1
+};
+
+struct ScoredRow {
+  int32_t row;
+  float score;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -115,6 +137,16 @@ class Backend {
 
   // Several weights on the same input x [n_tokens, in]: the input is prepared once.
   virtual void matmul(std::span<const Product> products, const float* x, int64_t n_tokens) = 0;
+
+  // A screen for best_rows(), or nullptr where this weight has none: its type is no longer than a screen, or its rows
+  // are not multiples of 32. Takes time and memory: an offer to those who will ask for best rows often.
+  virtual std::unique_ptr<RowScreen> make_screen(const Tensor& weight) = 0;
+  virtual size_t screen_bytes(const Tensor& weight) const = 0;  // of its screen; 0: none
+
+  // The n_best rows for one input x [in], best first, equal scores by row; scores of NaN or -infinity are left out.
+  // Rows and scores are those of matmul() and soft_cap(), bit for bit, with a screen or without. Returns how many
+  // rows were scored in full: all of them where the screen left too many.
+  virtual int64_t best_rows(const BestRows& request, const float* x, std::vector<ScoredRow>& best) = 0;
 
   // Per head: RMS norm (weight [head_dim] or nullptr) and then, if rope is given, rotation at the row's position.
   // x [n_rows, n_heads * head_dim], in place. positions [n_rows].

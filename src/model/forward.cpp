@@ -55,10 +55,14 @@ int64_t backend_bytes_per_row(const Config& config, const Widths& w) {
 }  // namespace
 
 struct Forward::Impl {
+  // Where a screen leaves too many rows, it is left alone for so many calls, then twice as many, …
+  static constexpr int64_t kFirstPause = 8, kLongestPause = 256;
+
   Impl(std::shared_ptr<const Model> the_model, Backend& the_backend, const ForwardOptions& the_options);
 
   std::span<const float> run(std::span<const Chunk> chunks, Rows wanted);
   void logits(std::span<const float> hidden, int64_t n_rows, float* out);
+  std::span<const ScoredRow> best(std::span<const float> hidden, int64_t n_best, std::span<const Token> never);
 
   void begin(std::span<const Chunk> chunks, Rows wanted);
   void embed();
@@ -101,6 +105,12 @@ struct Forward::Impl {
   Rows2d injected;                 // [max_rows, per_layer_dim]
   Rows2d scores, gates, mixed;     // [max_rows, n_experts], [max_rows, n_experts_used], [max_rows, dim]
   std::unique_ptr<Buffer> chosen;  // int32 [max_rows, n_experts_used]
+
+  std::unique_ptr<RowScreen> screen;  // of the head
+  ScreenUse screen_use;
+  int64_t n_unscreened = 0, next_pause = kFirstPause;  // calls to come without the screen, and the next such run
+  std::vector<Token> excluded;
+  std::vector<ScoredRow> best_tokens;
 };
 
 Forward::Impl::Impl(std::shared_ptr<const Model> the_model, Backend& the_backend,
@@ -121,6 +131,7 @@ Forward::Impl::Impl(std::shared_ptr<const Model> the_model, Backend& the_backend
   inputs = rows_of(config.per_layer_dim * config.n_layers());
   spare_inputs = rows_of(config.per_layer_dim * config.n_layers());
   injected = rows_of(config.per_layer_dim);
+  if (options.screen_head) screen = backend.make_screen(weights.output);
   if (config.n_experts == 0) return;
   scores = rows_of(config.n_experts), gates = rows_of(config.n_experts_used), mixed = rows_of(config.dim);
   chosen = backend.allocate(static_cast<size_t>(options.max_rows * config.n_experts_used) * sizeof(int32_t));
@@ -329,6 +340,28 @@ void Forward::Impl::logits(std::span<const float> hidden, int64_t n, float* out)
       out[r * config.n_vocab + token] = -std::numeric_limits<float>::infinity();
 }
 
+std::span<const ScoredRow> Forward::Impl::best(std::span<const float> hidden, int64_t n_best,
+                                               std::span<const Token> never) {
+  CHECK(static_cast<int64_t>(hidden.size()) == config.dim && n_best >= 1);
+  excluded.assign(config.suppressed_tokens.begin(), config.suppressed_tokens.end());
+  excluded.insert(excluded.end(), never.begin(), never.end());
+  const bool screened = screen != nullptr && n_unscreened == 0;
+  if (n_unscreened > 0) --n_unscreened;
+  const BestRows request{&weights.output, screened ? screen.get() : nullptr, config.logit_soft_cap, excluded, n_best};
+  const int64_t n_read = backend.best_rows(request, hidden.data(), best_tokens);
+  if (!screened) return best_tokens;
+  ++screen_use.n_calls;
+  if (n_read < config.n_vocab) {
+    screen_use.n_rows_read += n_read;
+    next_pause = kFirstPause;
+  } else {
+    ++screen_use.n_full;
+    n_unscreened = next_pause;
+    next_pause = std::min(2 * next_pause, kLongestPause);
+  }
+  return best_tokens;
+}
+
 int64_t Forward::bytes_needed(const Config& config, int64_t max_rows) {
   const Widths w = widest(config);
   const int64_t n_inputs = config.per_layer_dim * config.n_layers();
@@ -344,6 +377,8 @@ Result<Forward> Forward::create(std::shared_ptr<const Model> model, Backend& bac
   if (options.max_rows < 1) return fail("calls of {} rows, expected at least 1", options.max_rows);
   TRY(check_memory(bytes_needed(model->config, options.max_rows),
                    fmt::format("scratch for {} rows", options.max_rows)));
+  if (options.screen_head)
+    TRY(check_memory(static_cast<int64_t>(backend.screen_bytes(model->weights.output)), "the screen of the head"));
   return Forward(std::make_unique<Impl>(std::move(model), backend, options));
 }
 
@@ -361,6 +396,11 @@ std::span<const float> Forward::run(std::span<const Chunk> chunks, Rows rows) {
 void Forward::logits(std::span<const float> hidden, int64_t n_rows, float* out) {
   impl_->logits(hidden, n_rows, out);
 }
+std::span<const ScoredRow> Forward::best(std::span<const float> hidden, int64_t n_best, std::span<const Token> never) {
+  return impl_->best(hidden, n_best, never);
+}
+size_t Forward::screen_bytes() const { return impl_->screen == nullptr ? 0 : impl_->screen->n_bytes(); }
+const Forward::ScreenUse& Forward::screen_use() const { return impl_->screen_use; }
 
 std::span<const float> prefill(Forward& forward, KvCache& cache, std::span<const Token> tokens) {
   CHECK(!tokens.empty() && static_cast<int64_t>(tokens.size()) <= cache.n_positions() - cache.n_used());

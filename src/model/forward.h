@@ -30,6 +30,9 @@ enum class Rows {
 struct ForwardOptions {
   int64_t max_rows = 512;   // most rows in one call over all chunks
   bool prefill_cut = true;  // off: rows that nobody wants run to the end too (same bits, more time)
+  // best() reads a short copy of the head, made once, and of the head itself only the rows that can be among the best:
+  // the same result from fewer bytes, for Forward::screen_bytes() of memory. Where the head has none: without.
+  bool screen_head = false;
 };
 
 // Scratch for calls on one model and backend; one per thread of control.
@@ -56,6 +59,21 @@ class Forward {
   // logits[r, :] of hidden rows [n_rows, dim]: head, soft cap, suppressed tokens -> -inf. out [n_rows,
   // n_vocab]. `hidden` has exactly n_rows rows.
   void logits(std::span<const float> hidden, int64_t n_rows, float* out);
+
+  // The n_best likeliest tokens after one hidden row [dim], best first, and their logits: what sorting logits() gives
+  // (equal logits: the lower id first; NaN and -inf left out), to the bit. `never`: tokens that do not count, beside the
+  // suppressed ones. Valid until the next call.
+  std::span<const ScoredRow> best(std::span<const float> hidden, int64_t n_best, std::span<const Token> never = {});
+
+  // Memory of the head's screen; 0: there is none.
+  size_t screen_bytes() const;
+  // What best() has done so far with a screen.
+  struct ScreenUse {
+    int64_t n_calls = 0;      // that went through it
+    int64_t n_full = 0;       // of them: too much was left, the whole head was read after all
+    int64_t n_rows_read = 0;  // of the head, in the other calls
+  };
+  const ScreenUse& screen_use() const;
 
  private:
   struct Impl;

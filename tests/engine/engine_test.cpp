@@ -87,10 +87,10 @@ TEST(Utf8Stream, GivesWholeCharacters) {
   EXPECT_EQ(stream.flush(), "");
 }
 
-std::shared_ptr<const Model> small_model() {
+std::shared_ptr<const Model> small_model(TensorType head = TensorType::Q4_0) {
   const auto path = std::filesystem::temp_directory_path() / fmt::format("carat_engine_{}.gguf", ::getpid());
-  synthesize(SynthShape{.like = "e2b", .n_layers = 10, .width_divisor = 16, .n_vocab = 512}, {.seed = 2},
-             path.string())
+  synthesize(SynthShape{.like = "e2b", .n_layers = 10, .width_divisor = 16, .n_vocab = 512},
+             {.embedding_type = head, .seed = 2}, path.string())
       .take();
   auto model = open_model(path.string()).take();
   std::filesystem::remove(path);  // the mapping stays
@@ -129,6 +129,30 @@ TEST_F(SessionTest, GreedyTextIsTheArgmaxOfEachStep) {
     EXPECT_EQ(token, std::max_element(logits.begin(), logits.end()) - logits.begin());
     text.push_back(token);
   }
+}
+
+// Whatever the sampler asks for, it chooses as it would from all logits; with a screened head, too.
+TEST_F(SessionTest, SamplersChooseAsFromAllLogits) {
+  const SamplerOptions samplers[] = {{.temperature = 0}, {}, {.top_k = 3, .seed = 5}, {.top_k = 0, .top_p = 0.8},
+                                     {.top_k = 1000, .top_p = 1, .suppressed = {5, 300, 301, 302, 4000}}};
+  const auto model = small_model(TensorType::Q8_0);  // Q4_0 heads have no screen
+  for (const SamplerOptions& options : samplers)
+    for (const bool screen : {false, true}) {
+      const SessionOptions session_options{.n_positions = 100, .max_batch = 8, .screen_head = screen};
+      const auto made = Session::create(model, make_cpu_backend({}).take(), session_options).take();
+      const auto text = made->generate(prompt, {.max_tokens = 40, .stop_at_end = false, .sampler = options}).take();
+      const auto backend = make_cpu_backend({}).take();
+      Forward forward = Forward::create(model, *backend).take();
+      KvCache cache = KvCache::create(model->config, {.n_positions = 100, .max_batch = 100}, *backend).take();
+      Sampler sampler = Sampler::create(options).take();
+      std::vector<float> logits(512);
+      forward.logits(prefill(forward, cache, prompt), 1, logits.data());
+      for (const Token token : text.tokens) {
+        ASSERT_EQ(token, sampler.sample(logits).take());
+        forward.logits(prefill(forward, cache, {&token, 1}), 1, logits.data());
+      }
+      EXPECT_EQ(made->forward().screen_bytes() > 0, screen);
+    }
 }
 
 TEST_F(SessionTest, APrefixInTheCacheIsNotComputedAgain) {

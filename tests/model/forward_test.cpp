@@ -166,6 +166,56 @@ TEST(Forward, SuppressedTokensAreImpossible) {
   }
 }
 
+// The likeliest tokens by sorting all logits.
+std::vector<ScoredRow> sorted(const Row& logits, size_t n_best, const std::vector<Token>& never) {
+  std::vector<ScoredRow> all;
+  for (size_t i = 0; i < logits.size(); ++i)
+    if (logits[i] > -INFINITY && std::ranges::find(never, static_cast<Token>(i)) == never.end())
+      all.push_back({static_cast<Token>(i), logits[i]});
+  std::ranges::stable_sort(all, std::greater<>(), &ScoredRow::score);
+  all.resize(std::min(all.size(), n_best));
+  return all;
+}
+
+TEST(Forward, TheBestTokensAreThoseOfSortedLogitsWithAndWithoutAScreen) {
+  for (const TensorType type : {TensorType::Q8_0, TensorType::F32, TensorType::Q4_0})
+    for (const Precision precision : {Precision::fast, Precision::exact}) {
+      const auto model = make_model(tiny_moe_config(), type);
+      Session plain(model, precision), screened(model, precision, 2, {.max_rows = 64, .screen_head = true});
+      EXPECT_EQ(plain.forward.screen_bytes(), 0u);
+      EXPECT_EQ(screened.forward.screen_bytes() > 0, type != TensorType::Q4_0);
+      const auto tokens = random_tokens(40, model->config, 5);
+      KvCache a = plain.cache(), b = screened.cache();
+      const Chunk in_a{&a, tokens}, in_b{&b, tokens};
+      const auto hidden_a = plain.forward.run({&in_a, 1}, Rows::all), hidden_b = screened.forward.run({&in_b, 1}, Rows::all);
+      const std::vector<Row> logits = plain.rows(hidden_a);
+      const size_t dim = static_cast<size_t>(model->config.dim);
+      const std::vector<Token> never = {11, 5, 7, 100000, -3};
+      for (size_t row = 0; row < tokens.size(); ++row)
+        for (const int64_t n : {1, 5, 64, 100000}) {
+          const auto want = sorted(logits[row], static_cast<size_t>(n), never);
+          for (const auto& [forward, hidden] : {std::pair{&plain.forward, hidden_a}, {&screened.forward, hidden_b}}) {
+            const auto best = forward->best(hidden.subspan(row * dim, dim), n, never);
+            ASSERT_TRUE(std::ranges::equal(best, want, [](const ScoredRow& x, const ScoredRow& y) {
+              return x.row == y.row && x.score == y.score;
+            })) << type_name(type) << " row " << row << " best " << n;
+          }
+        }
+      EXPECT_EQ(screened.forward.screen_use().n_calls > 0, type != TensorType::Q4_0);
+    }
+}
+
+TEST(Forward, AScreenThatDoesNotPayIsLeftAlone) {
+  const auto model = make_model(tiny_dense_config(), TensorType::F32);
+  Session session(model, Precision::fast, 1, {.max_rows = 64, .screen_head = true});
+  const std::vector<float> nothing(static_cast<size_t>(model->config.dim));  // all logits are 0: no row can be left out
+  for (int i = 0; i < 1000; ++i) ASSERT_EQ(session.forward.best(nothing, 1)[0].row, 0);
+  const Forward::ScreenUse& use = session.forward.screen_use();
+  EXPECT_EQ(use.n_calls, use.n_full);
+  EXPECT_GE(use.n_calls, 3);
+  EXPECT_LE(use.n_calls, 8);
+}
+
 TEST(Forward, BitsDoNotDependOnHowAPromptIsCut) {
   for (const Variant& v : variants()) {
     const auto model = make_model(v.config, TensorType::Q4_0);

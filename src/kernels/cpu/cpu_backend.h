@@ -57,6 +57,16 @@ struct ExpertSlots {
   std::vector<int64_t> place_of;  // slot -> place
 };
 
+// Working memory of best_rows().
+struct BestRowsScratch {
+  std::vector<float> scores, upper;                // [n_rows, filled up to 16]
+  std::vector<int32_t> rows;                       // candidates
+  std::vector<float> products;                     // of them
+  std::vector<ScoredRow> heap;                     // the best so far, the worst of them first
+  std::vector<std::vector<ScoredRow>> heaps;       // per thread
+  std::vector<std::vector<std::byte>> copies;      // per thread: 16 rows of the weight
+};
+
 // Marks a backend as taken while an operation runs: a second caller would write into the same scratch.
 class InUse {
  public:
@@ -89,6 +99,9 @@ class CpuBackend final : public Backend {
                     float* h) override;
   void add_scale(float* x, const float* y, int64_t n, float scale) override;
   void matmul(std::span<const Product> products, const float* x, int64_t n_tokens) override;
+  std::unique_ptr<RowScreen> make_screen(const Tensor& weight) override;
+  size_t screen_bytes(const Tensor& weight) const override;
+  int64_t best_rows(const BestRows& request, const float* x, std::vector<ScoredRow>& best) override;
   void norm_rope(float* x, int64_t n_rows, int64_t n_heads, int64_t head_dim, const float* weight, float eps,
                  const Rope* rope, const int32_t* positions) override;
   void store_kv(std::span<const Segment> segments, const float* k, const float* v, int64_t row_size) override;
@@ -116,6 +129,10 @@ class CpuBackend final : public Backend {
   void run_jobs(int64_t k);
   void run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
   void dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
+  void score_rows(const MatmulJob& job, std::span<const int32_t> rows, float* out);
+  void screen_all(const BestRows& request, const ScreenRows& input);
+  bool screened_candidates(const BestRows& request, const MatmulJob& job);
+  void all_candidates(const BestRows& request, MatmulJob job);
   const RopeTable& rope_table(const Rope& rope, int64_t n_rows, const int32_t* positions);
 
   void attend_whole(const AttentionCall& call);
@@ -134,6 +151,7 @@ class CpuBackend final : public Backend {
   std::vector<AttentionTile> tiles_;  // of the attention in progress
   KeyAngles key_angles_;
   ExpertSlots slots_;                 // of the experts in progress
+  BestRowsScratch best_;
   RopeTable rope_tables_[4];
   uint64_t rope_uses_ = 0;
   std::atomic<bool> in_use_{false};

@@ -7,6 +7,7 @@
 #include "kernels/cpu/generic/lanes.inl"
 #include "kernels/cpu/generic/int8.inl"
 #include "kernels/cpu/generic/peak.inl"
+#include "kernels/cpu/generic/screen.inl"
 // clang-format on
 
 namespace carat {
@@ -17,6 +18,7 @@ constinit const KernelTable kKernelsAvxVnni = {
     .peak_int8 = peak_int8,
     .peak_bf16 = peak_f32,
     .peak_f32 = peak_f32,
+    .screen_rows = screen_rows,
     .int8_dots =
         {
 #define CARAT_FORMAT(format) int8_dots<format>,

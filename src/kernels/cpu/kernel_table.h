@@ -59,6 +59,19 @@ constexpr size_t int8_scratch_bytes(int64_t row_bytes, int64_t n_tokens) {
          128;
 }
 
+// Panels of a screen (row_screen.h draws them) with one rounded row: score[r] estimates the product of row r, and no
+// product of it exceeds upper[r] = score[r] + residual[r] * residual_factor + norm[r] * norm_factor + floor.
+struct ScreenRows {
+  const uint8_t* panels;  // 64-byte aligned
+  int64_t panel_bytes;
+  int64_t n_panels;
+  int64_t k;   // a multiple of 32
+  Int8Rows x;  // its row 0
+  float residual_factor, norm_factor, floor;
+  float* score;  // [16 n_panels]
+  float* upper;  // [16 n_panels]
+};
+
 // acc[q, :] += sum_i p[q, i] * v[i, :], i in order.
 struct WeightedSum {
   const float* p;
@@ -135,6 +148,7 @@ inline constexpr int kInt8FormatCount = static_cast<int>(Int8Format::count);
   /* out = x / divisor */                                                                     \
   KERNEL(divide, (const float* x, int64_t n, float divisor, float* out))                      \
   KERNEL(quantize_row, (const float* x, int64_t k, const Int8Rows& rows, int64_t row))        \
+  KERNEL(screen_rows, (const ScreenRows&))                                                    \
   KERNEL(rms_norm, (const float* x, const float* weight, int64_t n, float eps, float* out))   \
   KERNEL(add_rms_norm, (const float* x, const float* weight, int64_t n, float eps, float* h)) \
   KERNEL(add_scale, (float* x, const float* y, int64_t n, float scale))                       \

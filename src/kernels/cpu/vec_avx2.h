@@ -333,8 +333,8 @@ inline __m256i broadcast4(const void* p) {
 
 #if defined(__AVXVNNI__)
 
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
-inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
+inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
     const __m256i first = kOffset == 0 ? _mm256_setzero_si256()
@@ -343,7 +343,7 @@ inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums su
   }
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
-    const Bytes bytes = load_bytes(w + 64 * g);
+    const Bytes bytes = w(g);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const __m256i four = broadcast4(x + t * stride + 4 * g);
@@ -357,8 +357,8 @@ inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums su
 // maddubs adds two u8 x s8 products in 16 bits. Sums of these go on in 16 bits: they may wrap, as long as the last one
 // fits, and that of (w - center) x does where |w - center| * 127 * 2 kGroups < 2^15. So sums begin at -center times
 // the sum of x; what center and kOffset differ by is put right in 32 bits.
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
-inline void dot_small_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
+inline void dot_small_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
   constexpr int kSpread = 32767 / (127 * 2 * kGroups);  // how far w may be from the center
   constexpr bool kFits = kOffset <= kSpread && kMaxQ - kOffset <= kSpread;
   constexpr int kCenter = kFits ? kOffset : (kMaxQ + 1) / 2;
@@ -372,7 +372,7 @@ inline void dot_small_bytes(const uint8_t* w, const int8_t* x, int64_t stride, S
   }
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
-    const Bytes bytes = load_bytes(w + 64 * g);
+    const Bytes bytes = w(g);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) {
       const __m256i four = broadcast4(x + t * stride + 4 * g);
@@ -392,8 +392,8 @@ inline void dot_small_bytes(const uint8_t* w, const int8_t* x, int64_t stride, S
 }
 
 // Bytes up to 255 lose 128 and go in as |w| with the sign moved to x: 2 * 128 * 127 still fits into 16 bits.
-template <int kOffset, int kGroups, int kTokens, class Sums>
-inline void dot_wide_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+template <int kOffset, int kGroups, int kTokens, class Weights, class Sums>
+inline void dot_wide_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
   const __m256i one = _mm256_set1_epi16(1), bias = _mm256_set1_epi8(static_cast<char>(0x80));
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
@@ -403,7 +403,7 @@ inline void dot_wide_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Su
   }
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
-    const Bytes biased = load_bytes(w + 64 * g);
+    const Bytes biased = w(g);
     const __m256i a = _mm256_xor_si256(biased.a, bias), b = _mm256_xor_si256(biased.b, bias);
     const __m256i abs_a = _mm256_abs_epi8(a), abs_b = _mm256_abs_epi8(b);
 #pragma GCC unroll 8
@@ -417,8 +417,8 @@ inline void dot_wide_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Su
   }
 }
 
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
-inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
+inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
   if constexpr (kMaxQ > 127)
     dot_wide_bytes<kOffset, kGroups, kTokens>(w, x, stride, sums, out);
   else

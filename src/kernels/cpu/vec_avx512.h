@@ -224,8 +224,8 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
 
 // ---- products of bytes
 
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
-inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
+inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
   const auto broadcast4 = [](const void* p) {
     int32_t four;
     memcpy(&four, p, 4);
@@ -237,10 +237,10 @@ inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums su
                             : _mm512_madd_epi16(broadcast4(sums(t)), _mm512_set1_epi16(-kOffset));
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
-    const __m512i bytes = _mm512_loadu_si512(w + 64 * g);
+    const Bytes bytes = w(g);
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t)
-      out[t].v = _mm512_dpbusd_epi32(out[t].v, bytes, broadcast4(x + t * stride + 4 * g));
+      out[t].v = _mm512_dpbusd_epi32(out[t].v, bytes.v, broadcast4(x + t * stride + 4 * g));
   }
 }
 inline void pair_sums(Ints v, int32_t* out) {

@@ -375,16 +375,17 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
 // ---- products of bytes
 
 // out[t] = (w - kOffset) x_t for kTokens rows x_t = x + t * stride of signed bytes that are not -128. Lane r of w x_t is
-// the sum over kGroups groups g of four of w[64 g + 4 r + j] * x_t[4 g + j]. Bytes of w are at most kMaxQ. Sums of x_t:
-// sums(t)[0] of the bytes with j < 2, sums(t)[1] of the others.
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Sums>
-inline void dot_bytes(const uint8_t* w, const int8_t* x, int64_t stride, Sums /*sums*/, Ints* out) {
-  for (int t = 0; t < kTokens; ++t) {
-    out[t] = set1_int(0);
-    for (int g = 0; g < kGroups; ++g)
+// the sum over kGroups groups g of four of byte 4 r + j of w(g) times x_t[4 g + j]; w(g) is called once for each g, in
+// order. Bytes of w are at most kMaxQ. Sums of x_t: sums(t)[0] of the bytes with j < 2, sums(t)[1] of the others.
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
+inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums /*sums*/, Ints* out) {
+  for (int t = 0; t < kTokens; ++t) out[t] = set1_int(0);
+  for (int g = 0; g < kGroups; ++g) {
+    const Bytes bytes = w(g);
+    for (int t = 0; t < kTokens; ++t)
       CARAT_LANES {
         for (int j = 0; j < 4; ++j)
-          out[t].lane[i] += static_cast<int16_t>(w[64 * g + 4 * i + j] - kOffset) * static_cast<int16_t>(x[t * stride + 4 * g + j]);
+          out[t].lane[i] += static_cast<int16_t>(bytes.lane[4 * i + j] - kOffset) * static_cast<int16_t>(x[t * stride + 4 * g + j]);
       }
   }
 }

@@ -9,4 +9,5 @@
 #include "kernels/cpu/generic/cells.inl"
 #include "kernels/cpu/generic/int8.inl"
 #include "kernels/cpu/generic/peak.inl"
+#include "kernels/cpu/generic/screen.inl"
 #include "kernels/cpu/generic/table.inl"

@@ -51,7 +51,7 @@ inline void add_sub_block(const Panel& panel, int s, const int8_t* q, int64_t q_
   constexpr int kSub = Format::kSub;
   Ints dot[kTokens];
   dot_bytes<Format::kMaxQ, Format::kOffset, kSub / 4, kTokens>(
-      panel.q + s * kSub * 16, q + s * kSub, q_stride,
+      [&](int g) { return load_bytes(panel.q + s * kSub * 16 + 64 * g); }, q + s * kSub, q_stride,
       [&](int t) { return blocks[t * block_stride].sums[kSub == 32 ? 2 : s]; }, dot);
   const Floats scale = load(panel.scale + 16 * s);
 #pragma GCC unroll 8

@@ -23,6 +23,7 @@ constexpr KernelTable make_table(const char* name) {
       .blend = blend,
       .divide = divide,
       .quantize_row = quantize_row,
+      .screen_rows = screen_rows,
       .rms_norm = rms_norm,
       .add_rms_norm = add_rms_norm,
       .add_scale = add_scale,
