@@ -51,7 +51,7 @@ std::vector<int> fast_cpus(std::span<const int> allowed, const SystemFolders& fo
   const std::vector<int> listed = parse_cpu_list(first_line(folders.sys + "/devices/cpu_core/cpus"));
   for (const int cpu : allowed)
     if (std::ranges::find(listed, cpu) != listed.end()) fast.push_back(cpu);
-  if (!fast.empty()) return fast;
+  if (!listed.empty()) return fast;
   int64_t largest = 0;
   std::vector<int64_t> capacities;
   for (const int cpu : allowed) {
@@ -62,6 +62,16 @@ std::vector<int> fast_cpus(std::span<const int> allowed, const SystemFolders& fo
   for (size_t i = 0; i < allowed.size(); ++i)
     if (capacities[i] >= largest / 4 * 3) fast.push_back(allowed[i]);
   return fast;
+}
+
+// Siblings of a core count once: by the first of them.
+size_t count_cores(std::span<const int> cpus, const SystemFolders& folders) {
+  std::set<int> cores;
+  for (const int cpu : cpus) {
+    const auto siblings = parse_cpu_list(first_line(cpu_folder(folders, cpu) + "/topology/thread_siblings_list"));
+    cores.insert(siblings.empty() ? cpu : siblings.front());
+  }
+  return cores.size();
 }
 
 // A folder of control groups and all above it, up to the root of their tree.
@@ -83,10 +93,11 @@ void each_group(const SystemFolders& folders, std::string_view controller, Visit
     const size_t first = line.find(':'), second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string names = line.substr(first + 1, second - first - 1), path = line.substr(second + 1);
-    if (path.find("..") != std::string::npos) continue;  // of a group outside this name space
+    if (path.starts_with("/..")) continue;  // of a group outside this name space
     const std::string base = folders.sys + "/fs/cgroup";
     if (names.empty()) {
       for (const std::string& folder : group_folders(base, path)) visit(folder, true);
+      for (const std::string& folder : group_folders(base + "/unified", path)) visit(folder, true);
       continue;
     }
     bool rules = false;
@@ -149,14 +160,12 @@ std::vector<int> allowed_cpus() {
 }
 
 int useful_threads(std::span<const int> allowed, const SystemFolders& folders) {
-  std::set<int> cores;  // each by its first sibling
-  for (const int cpu : fast_cpus(allowed, folders)) {
-    const auto siblings = parse_cpu_list(first_line(cpu_folder(folders, cpu) + "/topology/thread_siblings_list"));
-    cores.insert(siblings.empty() ? cpu : siblings.front());
-  }
+  const size_t n_all = count_cores(allowed, folders), n_fast = count_cores(fast_cpus(allowed, folders), folders);
+  // Two slow cores do about the work of a fast one.
+  const size_t n_cores = n_fast >= (n_all - n_fast) / 2 ? n_fast : n_all;
   // Part of a CPU beyond a whole one would slow all threads down at each barrier.
   const double granted = std::max(1.0, granted_cpus(folders));
-  const auto n = static_cast<double>(std::max<size_t>(cores.size(), 1));
+  const auto n = static_cast<double>(std::max<size_t>(n_cores, 1));
   return static_cast<int>(std::min(n, granted));
 }
 

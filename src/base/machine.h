@@ -22,7 +22,7 @@ std::vector<int> allowed_cpus();
 
 // How many of the CPUs `allowed` are worth a compute thread: one per core, since siblings of a core share its arithmetic
 // units and its way to memory; on a processor with slower cores beside fast ones only the fast ones, since all threads
-// wait for the last; and no more than the CPU time that control groups grant, since a thread that spins through its
+// wait for the last, unless the slow ones do most of the work; and no more than the CPU time that control groups grant, since a thread that spins through its
 // quota stops all. At least 1.
 int useful_threads(std::span<const int> allowed, const SystemFolders& folders = {});
 

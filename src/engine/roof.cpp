@@ -14,6 +14,7 @@
 
 #include "base/memory.h"
 #include "kernels/cpu/dispatch.h"
+#include "model/memory_budget.h"
 
 namespace carat {
 namespace {
@@ -108,13 +109,18 @@ Result<Roof> measure_roof(ThreadPool& pool) {
 }
 
 double measure_read_bandwidth(ThreadPool& pool) {
-  constexpr uint64_t kLeast = uint64_t{256} << 20, kMost = uint64_t{4} << 30;
+  constexpr uint64_t kLeast = uint64_t{256} << 20, kMost = uint64_t{1} << 30;
   constexpr size_t kPieces =
       4;  // a pass reads one; when its turn comes again, the others have taken its place in caches
-  const uint64_t n_bytes = std::clamp(3 * all_cache_bytes(), kLeast, kMost);
+  const uint64_t n_wanted = std::clamp(3 * all_cache_bytes(), kLeast, kMost);
+  const uint64_t n_bytes = std::min(n_wanted, static_cast<uint64_t>(usable_memory_bytes()) / 4);
   const size_t n_words = n_bytes / sizeof(uint64_t), n_piece = n_words / kPieces;
   AlignedArray<uint64_t> buffer(n_words);
-  std::fill_n(buffer.data(), n_words, uint64_t{1});  // untouched memory is one page of zeros, read from cache
+  // Untouched memory is one page of zeros, read from cache. Each thread fills what it will read: pages lie near to it.
+  for (size_t i = 0; i < kPieces; ++i)
+    pool.parallel_for(static_cast<int64_t>(n_piece), 4096, [&](int64_t begin, int64_t end, int) {
+      std::fill(buffer.data() + i * n_piece + begin, buffer.data() + i * n_piece + end, uint64_t{1});
+    });
   std::vector<uint64_t> sums(static_cast<size_t>(pool.size()) * 8);  // a cache line per thread
   double best = 0;
   for (size_t pass = 0; pass < kPasses; ++pass) {

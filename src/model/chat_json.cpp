@@ -1,4 +1,5 @@
-// Refuses what it does not know, by name of the member: half a conversation is not what somebody asked for.
+// Refuses what would change the prompt and is not read, by name of the member: half a conversation is not what somebody
+// asked for. Whatever else clients send along is theirs.
 #include "model/chat_json.h"
 
 #include <fmt/format.h>
@@ -14,36 +15,24 @@ namespace {
 using Role = ChatTurn::Role;
 using Kind = ContentPart::Kind;
 
-// What is read, and what may stand beside it. Requests to a chat API are taken as they are: what they say
-// about sampling does not change the prompt. Of pictures, sounds and films only the place counts, whatever
-// clients call what they are.
-// clang-format off
-constexpr std::string_view kConversationMembers[] = {
-    "messages", "tools", "enable_thinking", "preserve_thinking", "add_generation_prompt",
-    "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "temperature", "top_p",
-    "top_k", "min_p", "seed", "stop", "n", "frequency_penalty", "presence_penalty", "repeat_penalty",
-    "logprobs", "top_logprobs", "logit_bias", "metadata", "user"};
-// clang-format on
-constexpr std::string_view kMessageMembers[] = {"role",     "content",    "reasoning",    "reasoning_content",
-                                                "thinking", "tool_calls", "tool_call_id", "name"};
-constexpr std::string_view kTextMembers[] = {"type", "text"};
-constexpr std::string_view kMediaMembers[] = {"type", "image", "image_url", "audio", "input_audio", "video",
-                                              "url",  "path",  "base64",    "data",  "format",      "detail"};
-constexpr std::string_view kCallMembers[] = {"id", "type", "function", "index"};
-constexpr std::string_view kFunctionMembers[] = {"name", "arguments"};
+// What the published template or other programs make part of the prompt, and we do not. All other members that are not
+// read say how to sample, or are left from another program's answer.
+constexpr std::string_view kOfConversations[] = {"chat_template",           "chat_template_kwargs", "documents",
+                                                 "continue_final_message", "functions",            "prompt"};
+constexpr std::string_view kOfMessages[] = {"tool_responses", "function_call", "prefix", "parts"};
+constexpr std::string_view kOfMedia[] = {"text"};
 
-// What says nothing may stand under any name: answers of APIs come with "refusal": null, "annotations": [].
+// What says nothing may stand under any name.
 bool says_nothing(const JsonValue& value) {
-  return value.is_null() || (value.array() != nullptr && value.array()->empty());
+  return value.is_null() || (value.array() != nullptr && value.array()->empty()) ||
+         (value.object() != nullptr && value.object()->empty()) ||
+         (value.boolean() != nullptr && !*value.boolean());
 }
 
-Result<void> refuse_unknown_members(const JsonValue& object, std::span<const std::string_view> known) {
-  for (const auto& [name, value] : *object.object()) {
-    if (says_nothing(value) || std::find(known.begin(), known.end(), name) != known.end()) continue;
-    constexpr size_t kMaxShown = 60;
-    return fail("the member {} is not known; expected are {}", to_json(JsonValue(name.substr(0, kMaxShown))),
-                fmt::join(known, ", "));
-  }
+Result<void> refuse_members(const JsonValue& object, std::span<const std::string_view> refused) {
+  for (const std::string_view name : refused)
+    if (const JsonValue* value = object.find(name); value != nullptr && !says_nothing(*value))
+      return fail("the member \"{}\" is not supported, and without it the prompt would be another", name);
   return {};
 }
 
@@ -83,10 +72,7 @@ Result<Role> role_of(const JsonValue& message) {
 Result<ContentPart> part_of(const JsonValue& value) {
   if (value.object() == nullptr) return fail("not an object");
   const std::string type = TRY(text_or_empty(value, "type"));
-  if (type == "text") {
-    TRY(refuse_unknown_members(value, kTextMembers));
-    return ContentPart{Kind::text, TRY(text_or_empty(value, "text"))};
-  }
+  if (type == "text") return ContentPart{Kind::text, TRY(text_or_empty(value, "text"))};
   ContentPart part;
   if (type == "image" || type == "image_url")
     part.kind = Kind::image;
@@ -96,7 +82,7 @@ Result<ContentPart> part_of(const JsonValue& value) {
     part.kind = Kind::video;
   else
     return fail("its \"type\" is none of text, image, audio, video");
-  TRY(refuse_unknown_members(value, kMediaMembers));
+  TRY(refuse_members(value, kOfMedia));
   return part;
 }
 
@@ -125,6 +111,7 @@ Result<JsonValue::Object> arguments_of(const JsonValue& function) {
   const JsonValue* value = function.find("arguments");
   if (value == nullptr || value->is_null()) return JsonValue::Object();
   if (value->object() != nullptr) return *value->object();
+  if (value->text() != nullptr && value->text()->empty()) return JsonValue::Object();  // a call without any
   if (value->text() != nullptr)
     if (const auto parsed = parse_json(*value->text()); parsed && parsed->object() != nullptr)
       return *parsed->object();
@@ -133,12 +120,10 @@ Result<JsonValue::Object> arguments_of(const JsonValue& function) {
 
 Result<ToolCall> call_of(const JsonValue& value) {
   if (value.object() == nullptr) return fail("not an object");
-  TRY(refuse_unknown_members(value, kCallMembers));
   if (const std::string type = TRY(text_or_empty(value, "type")); !type.empty() && type != "function")
     return fail("its \"type\" is not \"function\"");
   const JsonValue* function = value.find("function");
   if (function == nullptr || function->object() == nullptr) return fail("it has no object \"function\"");
-  TRY(refuse_unknown_members(*function, kFunctionMembers));
   ToolCall call;
   call.id = TRY(text_or_empty(value, "id"));
   call.name = TRY(text_or_empty(*function, "name"));
@@ -160,9 +145,7 @@ Result<std::vector<ToolCall>> calls_of(const JsonValue& message) {
 
 Result<ChatTurn> turn_of(const JsonValue& message) {
   if (message.object() == nullptr) return fail("not an object");
-  if (message.find("tool_responses") != nullptr)
-    return fail("\"tool_responses\" is not read: give the results as messages of role tool");
-  TRY(refuse_unknown_members(message, kMessageMembers));
+  TRY(refuse_members(message, kOfMessages));
   ChatTurn turn;
   turn.role = TRY(role_of(message));
   turn.content = TRY(content_of(message, turn.role));
@@ -188,7 +171,7 @@ ChatOptions Conversation::options(ChatOptions defaults) const {
 Result<Conversation> parse_conversation(const JsonValue& value) {
   if (value.object() == nullptr || value.find("messages") == nullptr || value.find("messages")->array() == nullptr)
     return fail("a conversation is an object with \"messages\", a list");
-  TRY(refuse_unknown_members(value, kConversationMembers));
+  TRY(refuse_members(value, kOfConversations));
   Conversation conversation;
   const JsonValue::Array& messages = *TRY(list_or_empty(value, "messages"));
   for (size_t i = 0; i < messages.size(); ++i) {

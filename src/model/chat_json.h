@@ -24,8 +24,9 @@ struct Conversation {
 // "reasoning", "reasoning_content" or "thinking" (the first that says something); "tool_calls": [{"id",
 // "function":
 // {"name", "arguments": object, or one as a string}}]. A tool's schema may hold anything: it is shown as the
-// template shows it. Beside "messages" may stand what requests to chat APIs hold about sampling.
-// Errors: a member of another name that says something, by name and place; a wrong kind of value.
+// template shows it. Members that are not read, such as those about
+// sampling, are no matter.
+// Errors: a member that would change the prompt and is not supported, by name and place; a wrong kind of value.
 Result<Conversation> parse_conversation(const JsonValue& value);
 
 // Calls as chat APIs give them: [{"id", "type": "function", "function": {"name", "arguments": JSON as a

@@ -65,8 +65,10 @@ TEST_F(Machine, OnlyFastCoresOfAHybridProcessor) {
   for (int cpu = 4; cpu < 12; ++cpu) siblings(cpu, std::to_string(cpu));
   write("sys/devices/cpu_core/cpus", "0-3");
   write("sys/devices/cpu_atom/cpus", "4-11");
-  EXPECT_EQ(threads(12), 2);
-  EXPECT_EQ(useful_threads(std::vector<int>{4, 5, 6}, folders_), 3);  // bound to the slow ones: those
+  EXPECT_EQ(threads(12), 10);  // eight slow ones do more than two fast ones
+  EXPECT_EQ(threads(8), 2);
+  EXPECT_EQ(useful_threads(std::vector<int>{4, 5, 6}, folders_), 3);     // bound to the slow ones: those
+  EXPECT_EQ(useful_threads(std::vector<int>{0, 4, 5, 6}, folders_), 1);  // three slow ones are not worth two fast ones
 }
 
 TEST_F(Machine, CapacitiesTellFastCoresApart) {
@@ -107,6 +109,9 @@ TEST_F(Machine, LeastMemoryLimit) {
   EXPECT_EQ(memory_limit_bytes(folders_), INT64_MAX);
   write("sys/fs/cgroup/a/memory.max", "4000000000");
   EXPECT_EQ(memory_limit_bytes(folders_), 4000000000);
+  write("proc/self/cgroup", "0::/a..b");
+  write("sys/fs/cgroup/a..b/memory.max", "5000");
+  EXPECT_EQ(memory_limit_bytes(folders_), 5000);
   write("proc/self/cgroup", "0::/../a");
   EXPECT_EQ(memory_limit_bytes(folders_), INT64_MAX);
 }

@@ -60,8 +60,8 @@ TEST_F(ChatPrompt, RefusesWhatIsNoConversation) {
   expect_refused(carat({"tokenize", small, "{}", "--chat"}), "an object with \"messages\"");
   expect_refused(carat({"tokenize", small, R"({"messages":[{"role":"boss"}]})", "--chat"}),
                  "message 0: \"role\"");
-  expect_refused(carat({"tokenize", small, R"({"messages":[{"role":"user","text":"Q"}]})", "--chat"}),
-                 "message 0: the member \"text\" is not known");
+  expect_refused(carat({"tokenize", small, R"({"messages":[{"role":"user","parts":[{"text":"Q"}]}]})", "--chat"}),
+                 "message 0: the member \"parts\" is not supported");
   expect_refused(batch({"tokenize", small, "--chat", "--batch"}, R"([{"messages":[]},{"messages":[1]}])"),
                  "entry 1: message 0");
   expect_refused(batch({"tokenize", small, "--batch"}, R"(["a",1])"), "entry 1: not a string");

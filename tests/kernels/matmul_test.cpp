@@ -246,6 +246,37 @@ TEST_P(Matmul, ActivationsThatAreZeroTinyOrNotFinite) {
   }
 }
 
+// The largest sums that a block can make, of either sign: where they are gathered in few bits, they must fit. Bytes of
+// blocks are all ones or all zeros wherever the block's values stay sane.
+TEST_P(Matmul, ExtremeCodesAtFullActivations) {
+  auto fast = backend();
+  const int64_t k = 512, n_rows = 16, n_tokens = 6;
+  std::vector<float> x(static_cast<size_t>(k * n_tokens));
+  for (int64_t t = 0; t < n_tokens; ++t)
+    for (int64_t i = 0; i < k; ++i) {
+      const bool negative = t % 3 == 0 ? t >= 3 : t % 3 == 1 ? i % 4 / 2 == t / 3 : i % 32 / 16 == t / 3;
+      x[static_cast<size_t>(t * k + i)] = negative ? -1.0f : 1.0f;
+    }
+  for (const TensorType type : with_codec({std::begin(kIntegerTypes), std::end(kIntegerTypes)})) {
+    const Codec& codec = codec_of(type);
+    const TypeInfo& info = type_info(type);
+    Weight w = make_weight(type, k, n_rows, 5);
+    std::vector<float> decoded(info.block_length);
+    for (size_t b = 0; b < w.bytes.size(); b += info.block_bytes)
+      for (size_t i = 0; i < info.block_bytes; ++i) {
+        const std::byte before = w.bytes[b + i];
+        const size_t row = b / row_bytes(type, k);
+        w.bytes[b + i] = row % 4 == 0 ? std::byte{0} : row % 4 == 1 ? std::byte{0xff} : before;
+        if (row % 4 >= 2) w.bytes[b + i] = i % 2 == row % 2 ? std::byte{0x0f} : std::byte{0xf0};
+        codec.decode(w.bytes.data() + b, info.block_length, decoded.data());
+        if (!std::ranges::all_of(decoded, [](float v) { return std::fabs(v) < 1e3f; })) w.bytes[b + i] = before;
+      }
+    codec.decode(w.bytes.data(), k * n_rows, w.values.data());
+    expect_product(w, widen(x).data(), n_tokens, multiply(*fast, w.tensor, x.data(), n_tokens),
+                   std::string(type_name(type)));
+  }
+}
+
 // With scales of one every partial sum is an integer that a float holds, so all ISAs must agree to the last
 // bit: the integer dots are the same.
 TEST(MatmulAcrossIsas, IntegerDotsAgree) {

@@ -19,13 +19,14 @@ std::string message_error(const std::string& message) { return error_of("{\"mess
 TEST(ChatJson, WhatClientsSend) {
   const auto conversation = parse_conversation(parse_json(R"({
       "model": "gemma", "temperature": 0.5, "stream": true, "tools": [{"type": "function", "strict": true}],
-      "enable_thinking": true, "add_generation_prompt": false, "tool_choice": null,
+      "enable_thinking": true, "add_generation_prompt": false, "tool_choice": "auto", "response_format": {"type": "text"},
+      "parallel_tool_calls": false, "chat_template_kwargs": {}, "functions": [],
       "messages": [
         {"role": "user", "name": "ann", "content": [
-          {"type": "text", "text": "Q"}, {"type": "image_url", "image_url": {"url": "data:,"}},
+          {"type": "text", "text": "Q", "cache_control": {"type": "ephemeral"}}, {"type": "image_url", "image_url": {"url": "data:,"}},
           {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, {"type": "video", "path": "x"}]},
-        {"role": "assistant", "content": null, "refusal": null, "annotations": [], "thinking": "T",
-         "tool_calls": [{"id": "1", "index": 0, "type": "function",
+        {"role": "assistant", "content": null, "refusal": "", "annotations": [], "function_call": null, "reasoning_details": [{}], "thinking": "T",
+         "tool_calls": [{"id": "1", "index": 0, "type": "function", "extra_content": {"x": 1},
                          "function": {"name": "f", "arguments": "{\"a\": [1]}"}}]},
         {"role": "tool", "tool_call_id": "1", "name": "f", "content": {"x": 1}},
         {"role": "assistant", "content": "A", "reasoning": "", "reasoning_content": "R"}]})")
@@ -44,34 +45,23 @@ TEST(ChatJson, WhatClientsSend) {
 }
 
 // Each names the member and where it stands.
-TEST(ChatJson, MembersThatAreNotKnown) {
-  EXPECT_EQ(error_of(R"({"messages":[],"chat_template_kwargs":{"enable_thinking":true}})").substr(0, 50),
-            "the member \"chat_template_kwargs\" is not known; ex");
-  EXPECT_EQ(message_error(R"({"role":"user","content":"","contents":"x"})"),
-            "message 0: the member \"contents\" is not known; expected are role, content, reasoning, "
-            "reasoning_content, thinking, tool_calls, tool_call_id, name");
-  EXPECT_EQ(
-      message_error(R"({"role":"user"},{"role":"user","content":[{"type":"text","text":"","Text":1}]})"),
-      "message 1: part 0 of \"content\": the member \"Text\" is not known; expected are type, text");
+TEST(ChatJson, MembersThatWouldChangeThePrompt) {
+  EXPECT_EQ(error_of(R"({"messages":[],"chat_template_kwargs":{"enable_thinking":true}})"),
+            "the member \"chat_template_kwargs\" is not supported, and without it the prompt would be another");
+  EXPECT_EQ(message_error(R"({"role":"user","content":""},{"role":"assistant","function_call":{"name":"f"}})"),
+            "message 1: the member \"function_call\" is not supported, and without it the prompt would be another");
+  EXPECT_TRUE(message_error(R"({"role":"tool","tool_responses":[{"name":"f"}]})")
+                  .starts_with("message 0: the member \"tool_responses\" is not supported"));
   EXPECT_TRUE(message_error(R"({"role":"user","content":[{"type":"image","text":"caption"}]})")
-                  .starts_with("message 0: part 0 of \"content\": the member \"text\" is not known"));
+                  .starts_with("message 0: part 0 of \"content\": the member \"text\" is not supported"));
   const auto call_error = [](const std::string& call) {
-    return message_error(R"({"role":"assistant","tool_calls":[{"function":{"name":"f"}},)" + call + "]}");
+    return message_error(R"({"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":""}},)" + call + "]}");
   };
-  EXPECT_EQ(
-      call_error(R"({"function":{"name":"f"},"extra":1})"),
-      "message 0: tool call 1: the member \"extra\" is not known; expected are id, type, function, index");
-  EXPECT_EQ(call_error(R"({"function":{"name":"f","args":{}}})"),
-            "message 0: tool call 1: the member \"args\" is not known; expected are name, arguments");
   EXPECT_EQ(call_error(R"({"type":"custom","function":{"name":"f"}})"),
             "message 0: tool call 1: its \"type\" is not \"function\"");
   EXPECT_EQ(call_error("1"), "message 0: tool call 1: not an object");
   EXPECT_EQ(message_error(R"({"role":"user","content":["x"]})"),
             "message 0: part 0 of \"content\": not an object");
-  // One line of bounded length, whatever the name.
-  const std::string error = message_error("{\"a\\n" + std::string(100'000, 'b') + "\":1}");
-  EXPECT_LT(error.size(), 300u);
-  EXPECT_EQ(error.find('\n'), std::string::npos);
 }
 
 // Calls as they are handed out are read back.

@@ -53,7 +53,7 @@ struct InputBound {
 InputBound bound_of(const float* x, const Int8Rows& rounded, int64_t k, bool product_is_of_rounded) {
   double squares = 0, rounded_squares = 0, difference = 0;
   for (int64_t i = 0; i < k; ++i) {
-    const double value = double{rounded.scale[i / 32]} * rounded.q[i], left = double{x[i]} - value;
+    const double value = double{rounded.blocks[i / 32].scale} * rounded.q[i], left = double{x[i]} - value;
     squares += double{x[i]} * x[i];
     rounded_squares += value * value;
     difference += left * left;

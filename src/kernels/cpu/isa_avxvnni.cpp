@@ -15,10 +15,10 @@ extern constinit const KernelTable kKernelsAvxVnni;
 constinit const KernelTable kKernelsAvxVnni = {
     .name = "avxvnni",
     .quantize_row = quantize_row,
+    .screen_rows = screen_rows,
     .peak_int8 = peak_int8,
     .peak_bf16 = peak_f32,
     .peak_f32 = peak_f32,
-    .screen_rows = screen_rows,
     .int8_dots =
         {
 #define CARAT_FORMAT(format) int8_dots<format>,

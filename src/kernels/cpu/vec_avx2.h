@@ -427,12 +427,12 @@ inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Int
 
 #endif
 
-inline void pair_sums(Ints v, int32_t* out) {
+inline void pair_sums(Ints v, int16_t* out) {
   const __m256i eight = _mm256_add_epi32(v.a, v.b);
   const __m128i four = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
   const __m128i pairs = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
-  out[0] = _mm_cvtsi128_si32(pairs);
-  out[1] = _mm_extract_epi32(pairs, 2);
+  out[0] = static_cast<int16_t>(_mm_cvtsi128_si32(pairs));
+  out[1] = static_cast<int16_t>(_mm_extract_epi32(pairs, 2));
 }
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }

@@ -243,9 +243,9 @@ inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Int
       out[t].v = _mm512_dpbusd_epi32(out[t].v, bytes.v, broadcast4(x + t * stride + 4 * g));
   }
 }
-inline void pair_sums(Ints v, int32_t* out) {
-  out[0] = _mm512_mask_reduce_add_epi32(0x3333, v.v);
-  out[1] = _mm512_mask_reduce_add_epi32(0xcccc, v.v);
+inline void pair_sums(Ints v, int16_t* out) {
+  out[0] = static_cast<int16_t>(_mm512_mask_reduce_add_epi32(0x3333, v.v));
+  out[1] = static_cast<int16_t>(_mm512_mask_reduce_add_epi32(0xcccc, v.v));
 }
 
 inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }

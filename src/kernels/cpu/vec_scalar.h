@@ -389,10 +389,11 @@ inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums /*sums*/,
       }
   }
 }
-// The sums of lanes 0, 1 of each four and of lanes 2, 3.
-inline void pair_sums(Ints v, int32_t* out) {
-  out[0] = out[1] = 0;
-  CARAT_LANES out[i % 4 / 2] += v.lane[i];
+// The sums of lanes 0, 1 of each four and of lanes 2, 3, modulo 2^16.
+inline void pair_sums(Ints v, int16_t* out) {
+  uint32_t sums[2] = {};
+  CARAT_LANES sums[i % 4 / 2] += static_cast<uint32_t>(v.lane[i]);
+  for (int i = 0; i < 2; ++i) out[i] = static_cast<int16_t>(sums[i]);
 }
 
 inline void prefetch(const void*) {}

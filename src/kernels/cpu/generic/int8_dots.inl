@@ -21,13 +21,13 @@ void quantize_row(const float* x, int64_t k, const Int8Rows& rows, int64_t row) 
     store_s8(q + 32 * block, first);
     store_s8(q + 32 * block + 16, second);
     const float d = largest / 127.0f + finite;
-    int32_t a_sums[2], b_sums[2];
+    int16_t a_sums[2], b_sums[2];
     pair_sums(first, a_sums), pair_sums(second, b_sums);
     const int32_t sum_a = a_sums[0] + a_sums[1], sum_b = b_sums[0] + b_sums[1];
     blocks[block].scale = d;
     for (int i = 0; i < 2; ++i) {
-      blocks[block].sums[0][i] = static_cast<int16_t>(a_sums[i]);
-      blocks[block].sums[1][i] = static_cast<int16_t>(b_sums[i]);
+      blocks[block].sums[0][i] = a_sums[i];
+      blocks[block].sums[1][i] = b_sums[i];
       blocks[block].sums[2][i] = static_cast<int16_t>(a_sums[i] + b_sums[i]);
     }
     blocks[block].scaled32 = d * static_cast<float>(sum_a + sum_b);
