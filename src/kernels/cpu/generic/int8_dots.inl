@@ -120,9 +120,10 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
   return s;
 }
 
-// One panel: rows at `weights`, row_bytes apart, all sixteen readable. `next` is what will be read after it.
+// One panel: rows at `weights`, row_bytes apart, all sixteen readable. `ahead` is what will be read after the next one, if
+// not here then by another thread.
 template <class Format>
-inline void panel_dots(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, const Int8Scratch& s) {
+inline void panel_dots(const Int8Dots& d, const uint8_t* weights, const uint8_t* ahead, const Int8Scratch& s) {
   for (int64_t i = 0; i < d.n_tokens; ++i) store(s.acc + 16 * i, zero());
   const int64_t chunk = d.n_tokens <= kFewTokens ? kFewChunk : kChunk;
   for (int64_t k0 = 0; k0 < d.k; k0 += chunk) {
@@ -131,9 +132,12 @@ inline void panel_dots(const Int8Dots& d, const uint8_t* weights, const uint8_t*
       const int64_t offset = (k0 + k) / Format::kBlock * Format::kBytes;
       const Panel at{s.panel.q + 16 * k, s.panel.scale + 16 * (k / Format::kSub),
                      s.panel.min + 16 * (k / Format::kSub)};
-      // This panel's 16 blocks are consumed while as many bytes of the next one are on their way.
-      for (int64_t i = 0; i < 16 * Format::kBytes; i += 64) prefetch(next + 16 * offset + i);
+      // As many bytes of a later panel are asked for as these 16 blocks have: in two halves, since what is read meanwhile
+      // waits behind a long queue of them.
+      const uint8_t* later = ahead + 16 * offset;
+      for (int64_t i = 0; i < 8 * Format::kBytes; i += 64) prefetch(later + i);
       Format::unpack(weights + offset, d.row_bytes, at);
+      for (int64_t i = 8 * Format::kBytes; i < 16 * Format::kBytes; i += 64) prefetch(later + i);
     }
     dot_panel_all<Format>(s.panel, n, d, k0, s.acc);
   }
@@ -146,15 +150,15 @@ void int8_dots(const Int8Dots& d) {
   for (int64_t row = 0; row < d.n_rows; row += 16) {
     const int64_t n = d.n_rows - row < 16 ? d.n_rows - row : 16;
     const uint8_t* weights = d.weights + row * d.row_bytes;
-    const uint8_t* next = row + 32 <= d.n_rows ? weights + 16 * d.row_bytes : weights;
+    const uint8_t* ahead = weights + 32 * d.row_bytes;  // perhaps past the end: asking for it does no harm
     if (n < 16) {
       // Rows may lie apart (one head of a cache's cells): what is between them is not theirs to read.
       const size_t used = static_cast<size_t>(d.k / Format::kBlock * Format::kBytes);
       for (int64_t r = 0; r < n; ++r) memcpy(s.rows + r * d.row_bytes, weights + r * d.row_bytes, used);
       for (int64_t r = n; r < 16; ++r) memset(s.rows + r * d.row_bytes, 0, used);
-      weights = next = s.rows;
+      weights = ahead = s.rows;
     }
-    panel_dots<Format>(d, weights, next, s);
+    panel_dots<Format>(d, weights, ahead, s);
     for (int64_t t = 0; t < d.n_tokens; ++t) store_n(d.out + t * d.out_stride + row, load(s.acc + 16 * t), n);
   }
 }
