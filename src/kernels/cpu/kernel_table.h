@@ -52,11 +52,18 @@ struct Int8Dots {
   void* scratch;  // int8_scratch_bytes(), 64-byte aligned
 };
 
+// How many tokens, and how many panels of 16 rows, an int8_dots kernel works on in turn: the tokens' values of one piece
+// of k (1,024) and the panels' sums share the second-level cache with a panel.
+inline constexpr int64_t kInt8TokensAtOnce = 128, kInt8PanelsAtOnce = 8;
+constexpr int64_t int8_tokens_at_once(int64_t n_tokens) {
+  return n_tokens < kInt8TokensAtOnce ? n_tokens : kInt8TokensAtOnce;
+}
+
 // Bytes of scratch that one call of an int8_dots kernel uses.
 constexpr size_t int8_scratch_bytes(int64_t row_bytes, int64_t n_tokens) {
   constexpr size_t panel = 1024 * 16 + 2 * sizeof(float) * 16 * (1024 / 16);
-  return panel + static_cast<size_t>(n_tokens) * 16 * sizeof(float) + static_cast<size_t>(row_bytes) * 16 +
-         128;
+  return panel + static_cast<size_t>(int8_tokens_at_once(n_tokens) * kInt8PanelsAtOnce) * 16 * sizeof(float) +
+         static_cast<size_t>(row_bytes) * 16 + 128;
 }
 
 // Panels of a screen (row_screen.h draws them) with one rounded row: score[r] estimates the product of row r, and no

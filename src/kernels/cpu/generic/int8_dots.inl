@@ -104,7 +104,7 @@ inline void dot_panel_all(const Panel& panel, int64_t n, const Int8Dots& d, int6
 // The parts of a call's scratch memory.
 struct Int8Scratch {
   Panel panel;
-  float* acc;     // [n_tokens, 16]
+  float* acc;     // [kInt8PanelsAtOnce, kInt8TokensAtOnce or the call's fewer, 16]
   uint8_t* rows;  // copies of a last, incomplete panel's rows
 };
 
@@ -116,50 +116,68 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
   s.panel.scale = reinterpret_cast<float*>(p);
   s.panel.min = s.panel.scale + kChunk / 16 * 16;
   s.acc = s.panel.min + kChunk / 16 * 16;
-  s.rows = reinterpret_cast<uint8_t*>(s.acc + d.n_tokens * 16);
+  s.rows = reinterpret_cast<uint8_t*>(s.acc + int8_tokens_at_once(d.n_tokens) * kInt8PanelsAtOnce * 16);
   return s;
 }
 
-// One panel: rows at `weights`, row_bytes apart, all sixteen readable. `ahead` is what will be read after the next one, if
-// not here then by another thread.
+// Adds n values of k, from k0 on, of one panel to its acc. All its sixteen rows are readable, row_bytes apart. `ahead` is
+// what will be read after the next panel, if not here then by another thread.
 template <class Format>
-inline void panel_dots(const Int8Dots& d, const uint8_t* weights, const uint8_t* ahead, const Int8Scratch& s) {
-  for (int64_t i = 0; i < d.n_tokens; ++i) store(s.acc + 16 * i, zero());
-  const int64_t chunk = d.n_tokens <= kFewTokens ? kFewChunk : kChunk;
-  for (int64_t k0 = 0; k0 < d.k; k0 += chunk) {
-    const int64_t n = d.k - k0 < chunk ? d.k - k0 : chunk;
-    for (int64_t k = 0; k < n; k += Format::kBlock) {
-      const int64_t offset = (k0 + k) / Format::kBlock * Format::kBytes;
-      const Panel at{s.panel.q + 16 * k, s.panel.scale + 16 * (k / Format::kSub),
-                     s.panel.min + 16 * (k / Format::kSub)};
-      // As many bytes of a later panel are asked for as these 16 blocks have: in two halves, since what is read meanwhile
-      // waits behind a long queue of them.
-      const uint8_t* later = ahead + 16 * offset;
-      for (int64_t i = 0; i < 8 * Format::kBytes; i += 64) prefetch(later + i);
-      Format::unpack(weights + offset, d.row_bytes, at);
-      for (int64_t i = 8 * Format::kBytes; i < 16 * Format::kBytes; i += 64) prefetch(later + i);
-    }
-    dot_panel_all<Format>(s.panel, n, d, k0, s.acc);
+inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* ahead, int64_t k0, int64_t n,
+                      const Panel& panel, float* acc) {
+  for (int64_t k = 0; k < n; k += Format::kBlock) {
+    const int64_t offset = (k0 + k) / Format::kBlock * Format::kBytes;
+    const Panel at{panel.q + 16 * k, panel.scale + 16 * (k / Format::kSub), panel.min + 16 * (k / Format::kSub)};
+    // As many bytes of a later panel are asked for as these 16 blocks have: in two halves, since what is read meanwhile
+    // waits behind a long queue of them.
+    const uint8_t* later = ahead + 16 * offset;
+    for (int64_t i = 0; i < 8 * Format::kBytes; i += 64) prefetch(later + i);
+    Format::unpack(weights + offset, d.row_bytes, at);
+    for (int64_t i = 8 * Format::kBytes; i < 16 * Format::kBytes; i += 64) prefetch(later + i);
   }
+  dot_panel_all<Format>(panel, n, d, k0, acc);
+}
+
+// Rows [first, end) of the call, at most kInt8PanelsAtOnce panels, with all tokens of `d`. Panels take turns at each piece of k: the
+// tokens' pieces stay in the second-level cache meanwhile.
+template <class Format>
+inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8Scratch& s) {
+  const int64_t n_panels = (end - first + 15) / 16, chunk = d.n_tokens <= kFewTokens ? kFewChunk : kChunk;
+  const int64_t n_last = end - first - 16 * (n_panels - 1);
+  const uint8_t* last = d.weights + (first + 16 * (n_panels - 1)) * d.row_bytes;
+  if (n_last < 16) {
+    // Rows may lie apart (one head of a cache's cells): what is between them is not theirs to read.
+    const size_t used = static_cast<size_t>(d.k / Format::kBlock * Format::kBytes);
+    for (int64_t r = 0; r < n_last; ++r) memcpy(s.rows + r * d.row_bytes, last + r * d.row_bytes, used);
+    for (int64_t r = n_last; r < 16; ++r) memset(s.rows + r * d.row_bytes, 0, used);
+    last = s.rows;
+  }
+  for (int64_t i = 0; i < n_panels * d.n_tokens; ++i) store(s.acc + 16 * i, zero());
+  for (int64_t k0 = 0; k0 < d.k; k0 += chunk)
+    for (int64_t p = 0; p < n_panels; ++p) {
+      const uint8_t* weights = p == n_panels - 1 ? last : d.weights + (first + 16 * p) * d.row_bytes;
+      const uint8_t* ahead = weights == s.rows ? weights : weights + 32 * d.row_bytes;  // past the end it does no harm
+      add_chunk<Format>(d, weights, ahead, k0, d.k - k0 < chunk ? d.k - k0 : chunk, s.panel, s.acc + 16 * p * d.n_tokens);
+    }
+  for (int64_t p = 0; p < n_panels; ++p)
+    for (int64_t t = 0; t < d.n_tokens; ++t)
+      store_n(d.out + t * d.out_stride + first + 16 * p, load(s.acc + 16 * (p * d.n_tokens + t)),
+              p == n_panels - 1 ? n_last : 16);
 }
 
 template <class Format>
 void int8_dots(const Int8Dots& d) {
   static_assert(kChunk % kFewChunk == 0 && kFewChunk % Format::kBlock == 0 && Format::kBlock % Format::kSub == 0);
   const Int8Scratch s = divide_scratch(d);
-  for (int64_t row = 0; row < d.n_rows; row += 16) {
-    const int64_t n = d.n_rows - row < 16 ? d.n_rows - row : 16;
-    const uint8_t* weights = d.weights + row * d.row_bytes;
-    const uint8_t* ahead = weights + 32 * d.row_bytes;  // perhaps past the end: asking for it does no harm
-    if (n < 16) {
-      // Rows may lie apart (one head of a cache's cells): what is between them is not theirs to read.
-      const size_t used = static_cast<size_t>(d.k / Format::kBlock * Format::kBytes);
-      for (int64_t r = 0; r < n; ++r) memcpy(s.rows + r * d.row_bytes, weights + r * d.row_bytes, used);
-      for (int64_t r = n; r < 16; ++r) memset(s.rows + r * d.row_bytes, 0, used);
-      weights = ahead = s.rows;
-    }
-    panel_dots<Format>(d, weights, ahead, s);
-    for (int64_t t = 0; t < d.n_tokens; ++t) store_n(d.out + t * d.out_stride + row, load(s.acc + 16 * t), n);
+  const int64_t rows_at_once = d.n_tokens <= kFewTokens ? 16 : 16 * kInt8PanelsAtOnce;
+  for (int64_t t = 0; t < d.n_tokens; t += kInt8TokensAtOnce) {
+    Int8Dots part = d;
+    part.n_tokens = d.n_tokens - t < kInt8TokensAtOnce ? d.n_tokens - t : kInt8TokensAtOnce;
+    part.x.q += t * d.x.q_stride;
+    part.x.blocks += t * d.x.block_stride;
+    part.out += t * d.out_stride;
+    for (int64_t row = 0; row < d.n_rows; row += rows_at_once)
+      add_panels<Format>(part, row, row + rows_at_once < d.n_rows ? row + rows_at_once : d.n_rows, s);
   }
 }
 
