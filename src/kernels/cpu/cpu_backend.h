@@ -116,9 +116,9 @@ class CpuBackend final : public Backend {
   void soft_cap(float* x, int64_t n, float cap) override;
 
  private:
-  // body(begin, end, thread) over [0, n_units) in pieces that idle threads take one after another.
+  // body(begin, end, thread) over [0, n_units) in pieces that idle threads take one after another: so many a thread.
   template <class Body>
-  void share(int64_t n_units, const Body& body);
+  void share(int64_t n_units, const Body& body, int pieces_per_thread = 8);
   // body(row) or body(row, thread) for n_rows rows that cost about `values` elements each: in one thread when they are
   // few.
   template <class Body>
@@ -158,13 +158,13 @@ class CpuBackend final : public Backend {
 };
 
 template <class Body>
-void CpuBackend::share(int64_t n_units, const Body& body) {
+void CpuBackend::share(int64_t n_units, const Body& body, int pieces_per_thread) {
   const int n_threads = pool_.size();
   if (n_threads == 1 || n_units <= 1) {
     if (n_units > 0) body(int64_t{0}, n_units, 0);
     return;
   }
-  const int64_t piece = n_units / (n_threads * 8) + 1;
+  const int64_t piece = n_units / (n_threads * pieces_per_thread) + 1;
   std::atomic<int64_t> next{0};
   pool_.parallel_for(n_threads, 1, [&](int64_t, int64_t, int thread) {
     for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < n_units;)

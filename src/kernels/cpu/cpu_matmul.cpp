@@ -9,6 +9,7 @@ namespace carat {
 namespace {
 
 constexpr int64_t kPanelRows = 16;
+constexpr int64_t kFewTokens = 4;
 
 }  // namespace
 
@@ -116,6 +117,8 @@ void CpuBackend::run_jobs(int64_t k) {
     CHECK(jobs[j].weight.n_columns() == k && jobs[j].out_stride >= jobs[j].weight.n_rows());
     end[j] = n_panels += (jobs[j].weight.n_rows() + kPanelRows - 1) / kPanelRows;
   }
+  // Few tokens are bound by memory, and each piece begins with its latency.
+  const int pieces_per_thread = !jobs.empty() && jobs[0].n_tokens <= kFewTokens ? 1 : 8;
   share(n_panels, [&](int64_t panel, int64_t panel_end, int thread) {
     size_t j = static_cast<size_t>(std::upper_bound(end.begin(), end.end(), panel) - end.begin());
     for (; panel < panel_end; ++j) {
@@ -125,7 +128,7 @@ void CpuBackend::run_jobs(int64_t k) {
       if (row < row_end) run_rows(jobs[j], row, row_end - row, scratch_[static_cast<size_t>(thread)]);
       panel = piece_end;
     }
-  });
+  }, pieces_per_thread);
 }
 
 void CpuBackend::matmul(std::span<const Product> products, const float* x, int64_t n_tokens) {

@@ -323,6 +323,27 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
   return {bit_bytes_eight<c>(words.a, value), bit_bytes_eight<c>(words.b, value)};
 }
 
+// From memory into their lanes: half as many instructions as gather4() and f16_lanes().
+inline __m256 gather_f16_eight(const uint8_t* p, int64_t stride) {
+  const auto half = [](const uint8_t* at) {
+    int16_t bits;
+    memcpy(&bits, at, 2);
+    return bits;
+  };
+  __m128i v = _mm_cvtsi32_si128(static_cast<uint16_t>(half(p)));
+  v = _mm_insert_epi16(v, half(p + stride), 1);
+  v = _mm_insert_epi16(v, half(p + 2 * stride), 2);
+  v = _mm_insert_epi16(v, half(p + 3 * stride), 3);
+  v = _mm_insert_epi16(v, half(p + 4 * stride), 4);
+  v = _mm_insert_epi16(v, half(p + 5 * stride), 5);
+  v = _mm_insert_epi16(v, half(p + 6 * stride), 6);
+  v = _mm_insert_epi16(v, half(p + 7 * stride), 7);
+  return _mm256_cvtph_ps(v);
+}
+inline Floats gather_f16(const uint8_t* p, int64_t stride) {
+  return {gather_f16_eight(p, stride), gather_f16_eight(p + 8 * stride, stride)};
+}
+
 // ---- products of bytes
 
 inline __m256i broadcast4(const void* p) {

@@ -222,6 +222,8 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
   return {_mm512_maskz_set1_epi8(set, static_cast<char>(value))};
 }
 
+inline Floats gather_f16(const uint8_t* p, int64_t stride) { return f16_lanes(gather4(p, stride)); }
+
 // ---- products of bytes
 
 template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>

@@ -372,6 +372,13 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
   return r;
 }
 
+// A half of each row, stride bytes apart.
+inline Floats gather_f16(const uint8_t* p, int64_t stride) {
+  uint16_t halves[16];
+  for (int i = 0; i < 16; ++i) memcpy(halves + i, p + i * stride, 2);
+  return load_f16(halves);
+}
+
 // ---- products of bytes
 
 // out[t] = (w - kOffset) x_t for kTokens rows x_t = x + t * stride of signed bytes that are not -128. Lane r of w x_t is

@@ -131,11 +131,30 @@ inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* 
     // As many bytes of a later panel are asked for as these 16 blocks have: in two halves, since what is read meanwhile
     // waits behind a long queue of them.
     const uint8_t* later = ahead + 16 * offset;
-    for (int64_t i = 0; i < 8 * Format::kBytes; i += 64) prefetch(later + i);
+    constexpr int64_t kHalf = 8 * Format::kBytes / 64 * 64;
+    for (int64_t i = 0; i < kHalf; i += 64) prefetch(later + i);
     Format::unpack(weights + offset, d.row_bytes, at);
-    for (int64_t i = 8 * Format::kBytes; i < 16 * Format::kBytes; i += 64) prefetch(later + i);
+    for (int64_t i = kHalf; i < 16 * Format::kBytes; i += 64) prefetch(later + i);
   }
   dot_panel_all<Format>(panel, n, d, k0, acc);
+}
+
+// One panel with one token, for formats whose blocks need none: what is unpacked goes from registers into the products.
+// The same bits.
+template <class Format>
+inline void dot_one_token(const Int8Dots& d, const uint8_t* weights, const uint8_t* ahead, float* acc) {
+  const int8_t* q = d.x.q;
+  const Int8Block* of_x = d.x.blocks;
+  Floats total = zero();
+  for (int64_t k = 0; k < d.k; k += 32, q += 32, ++of_x, weights += Format::kBytes, ahead += 16 * Format::kBytes) {
+    for (int64_t i = 0; i < 16 * Format::kBytes; i += 64) prefetch(ahead + i);
+    typename Format::Block block(weights, d.row_bytes);
+    Ints dot;
+    dot_bytes<Format::kMaxQ, Format::kOffset, 8, 1>([&](int g) { return block.group(g); }, q, 0,
+                                                    [&](int) { return of_x->sums[2]; }, &dot);
+    total = fma(mul(block.scale(), set1(of_x->scale)), to_floats(dot), total);
+  }
+  store(acc, total);
 }
 
 // Rows [first, end) of the call, at most kInt8PanelsAtOnce panels, with all tokens of `d`. Panels take turns at each piece of k: the
@@ -153,6 +172,12 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
     last = s.rows;
   }
   for (int64_t i = 0; i < n_panels * d.n_tokens; ++i) store(s.acc + 16 * i, zero());
+  if constexpr (requires { typename Format::Block; })
+    if (d.n_tokens == 1 && n_panels == 1) {
+      dot_one_token<Format>(d, last, last == s.rows ? last : last + 32 * d.row_bytes, s.acc);
+      store_n(d.out + first, load(s.acc), n_last);
+      return;
+    }
   for (int64_t k0 = 0; k0 < d.k; k0 += chunk)
     for (int64_t p = 0; p < n_panels; ++p) {
       const uint8_t* weights = p == n_panels - 1 ? last : d.weights + (first + 16 * p) * d.row_bytes;

@@ -30,15 +30,35 @@ inline void look_up(Bytes* q, const uint8_t* table) {
   for (int c = 0; c < 8; ++c) q[c] = lookup(table, q[c]);
 }
 
+// What the thirty-two values of a block unpack to, group by group of four in order: into a panel, or for one token right
+// into its products. Formats with a `Block` of this kind have both.
+template <class Format>
+inline void unpack_block(const uint8_t* p, int64_t stride, const Panel& panel) {
+  typename Format::Block block(p, stride);
+#pragma GCC unroll 8
+  for (int g = 0; g < 8; ++g) store(panel.q + 64 * g, block.group(g));
+  store(panel.scale, block.scale());
+}
+
+// Sixteen bytes of nibbles per row, from `at` on; the scale is a half at the block's beginning.
+struct NibbleBlock {
+  const uint8_t* p;
+  int64_t stride;
+  Bytes v[4];
+  NibbleBlock(const uint8_t* block, int64_t row_stride, int at) : p(block), stride(row_stride) {
+    transpose16(p + at, stride, v);
+  }
+  Bytes group(int g) const { return g < 4 ? low_nibbles(v[g]) : high_nibbles(v[g - 4]); }
+  Floats scale() const { return gather_f16(p, stride); }
+};
+
 struct Q4_0 {
   static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 8, kMaxQ = 15;
   static constexpr bool kHasMin = false;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    Bytes q[8];
-    unpack_nibbles(p + 2, stride, q);
-    store_bytes(panel.q, q, 8);
-    store(panel.scale, f16_lanes(gather4(p, stride)));
-  }
+  struct Block : NibbleBlock {
+    Block(const uint8_t* p, int64_t stride) : NibbleBlock(p, stride, 2) {}
+  };
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<Q4_0>(p, stride, panel); }
 };
 
 struct Q4_1 {
@@ -83,14 +103,18 @@ struct Q5_1 {
 struct Q8_0 {
   static constexpr int kBlock = 32, kBytes = 34, kSub = 32, kOffset = 128, kMaxQ = 255;
   static constexpr bool kHasMin = false;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    Bytes q[8];
-    transpose16(p + 2, stride, q);
-    transpose16(p + 18, stride, q + 4);
-    for (int c = 0; c < 8; ++c) q[c] = bit_xor(q[c], set1_byte(128));
-    store_bytes(panel.q, q, 8);
-    store(panel.scale, f16_lanes(gather4(p, stride)));
-  }
+  struct Block {
+    const uint8_t* p;
+    int64_t stride;
+    Bytes v[4];
+    Block(const uint8_t* block, int64_t row_stride) : p(block), stride(row_stride) {}
+    Bytes group(int g) {  // called in order
+      if (g % 4 == 0) transpose16(p + 2 + 4 * g, stride, v);
+      return bit_xor(v[g % 4], set1_byte(128));
+    }
+    Floats scale() const { return gather_f16(p, stride); }
+  };
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<Q8_0>(p, stride, panel); }
 };
 
 // The sixteen values of IQ4_NL, from -127 to 113, plus 127.
@@ -99,13 +123,11 @@ constexpr uint8_t kIq4Table[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 15
 struct IQ4_NL {
   static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 127, kMaxQ = 240;
   static constexpr bool kHasMin = false;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    Bytes q[8];
-    unpack_nibbles(p + 2, stride, q);
-    look_up(q, kIq4Table);
-    store_bytes(panel.q, q, 8);
-    store(panel.scale, f16_lanes(gather4(p, stride)));
-  }
+  struct Block : NibbleBlock {
+    Block(const uint8_t* p, int64_t stride) : NibbleBlock(p, stride, 2) {}
+    Bytes group(int g) const { return lookup(kIq4Table, NibbleBlock::group(g)); }
+  };
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<IQ4_NL>(p, stride, panel); }
 };
 
 // Twice the sixteen values of E2M1, from -12 to 12, plus 12.
@@ -114,18 +136,19 @@ constexpr uint8_t kE2m1Table[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 
 struct MXFP4 {
   static constexpr int kBlock = 32, kBytes = 17, kSub = 32, kOffset = 12, kMaxQ = 24;
   static constexpr bool kHasMin = false;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    Bytes q[8];
-    unpack_nibbles(p + 1, stride, q);
-    look_up(q, kE2m1Table);
-    store_bytes(panel.q, q, 8);
+  struct Block : NibbleBlock {
+    Block(const uint8_t* p, int64_t stride) : NibbleBlock(p, stride, 1) {}
+    Bytes group(int g) const { return lookup(kE2m1Table, NibbleBlock::group(g)); }
     // Half of E8M0, 2^(e-128): an exponent of e - 1, and the two subnormals below.
-    const Ints e = bit_and(gather4(p, stride), set1_int(255));
-    const Ints normal = shift_left<23>(max(sub(e, set1_int(1)), set1_int(0)));
-    const Ints below =
-        zero_if_equal(min(e, set1_int(2)), set1_int(2), mul(add(e, set1_int(1)), set1_int(0x200000)));
-    store(panel.scale, bits_to_floats(add(normal, below)));
-  }
+    Floats scale() const {
+      const Ints e = bit_and(gather4(p, stride), set1_int(255));
+      const Ints normal = shift_left<23>(max(sub(e, set1_int(1)), set1_int(0)));
+      const Ints below =
+          zero_if_equal(min(e, set1_int(2)), set1_int(2), mul(add(e, set1_int(1)), set1_int(0x200000)));
+      return bits_to_floats(add(normal, below));
+    }
+  };
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<MXFP4>(p, stride, panel); }
 };
 
 struct NVFP4 {
