@@ -135,15 +135,15 @@ TEST_F(SessionTest, GreedyTextIsTheArgmaxOfEachStep) {
 TEST_F(SessionTest, SamplersChooseAsFromAllLogits) {
   const SamplerOptions samplers[] = {{.temperature = 0}, {}, {.top_k = 3, .seed = 5}, {.top_k = 0, .top_p = 0.8},
                                      {.top_k = 1000, .top_p = 1, .suppressed = {5, 300, 301, 302, 4000}}};
-  const auto model = small_model(TensorType::Q8_0);  // Q4_0 heads have no screen
+  const auto screened = small_model(TensorType::Q8_0);  // Q4_0 heads have no screen
   for (const SamplerOptions& options : samplers)
     for (const bool screen : {false, true}) {
       const SessionOptions session_options{.n_positions = 100, .max_batch = 8, .screen_head = screen};
-      const auto made = Session::create(model, make_cpu_backend({}).take(), session_options).take();
+      const auto made = Session::create(screened, make_cpu_backend({}).take(), session_options).take();
       const auto text = made->generate(prompt, {.max_tokens = 40, .stop_at_end = false, .sampler = options}).take();
       const auto backend = make_cpu_backend({}).take();
-      Forward forward = Forward::create(model, *backend).take();
-      KvCache cache = KvCache::create(model->config, {.n_positions = 100, .max_batch = 100}, *backend).take();
+      Forward forward = Forward::create(screened, *backend).take();
+      KvCache cache = KvCache::create(screened->config, {.n_positions = 100, .max_batch = 100}, *backend).take();
       Sampler sampler = Sampler::create(options).take();
       std::vector<float> logits(512);
       forward.logits(prefill(forward, cache, prompt), 1, logits.data());

@@ -90,7 +90,9 @@ TEST(ToolCallSyntax, EveryPrefixIsIncompleteAndNeverWrong) {
     ASSERT_LE(arguments.size(), whole.size());
     // Numbers and words are whole or absent; only texts and lists may be shorter.
     for (size_t i = 0; i < arguments.size(); ++i) EXPECT_EQ(arguments[i].first, whole[i].first) << n;
-    if (arguments.size() > 2) EXPECT_EQ(arguments[2].second, whole[2].second) << n;
+    if (arguments.size() > 2) {
+      EXPECT_EQ(arguments[2].second, whole[2].second) << n;
+    }
     if (!arguments.empty()) {
       ASSERT_NE(arguments[0].second.text(), nullptr);
       EXPECT_TRUE(whole[0].second.text()->starts_with(*arguments[0].second.text())) << n;
