@@ -117,8 +117,10 @@ void CpuBackend::run_jobs(int64_t k) {
     CHECK(jobs[j].weight.n_columns() == k && jobs[j].out_stride >= jobs[j].weight.n_rows());
     end[j] = n_panels += (jobs[j].weight.n_rows() + kPanelRows - 1) / kPanelRows;
   }
-  // Few tokens are bound by memory, and each piece begins with its latency.
-  const int pieces_per_thread = !jobs.empty() && jobs[0].n_tokens <= kFewTokens ? 1 : 8;
+  // Few tokens are bound by memory, and each piece begins with its latency. Experts have different numbers of rows: where
+  // one has many, equal shares of panels would not be equal work.
+  const bool few = std::ranges::all_of(jobs, [](const MatmulJob& job) { return job.n_tokens <= kFewTokens; });
+  const int pieces_per_thread = few ? 1 : 8;
   share(n_panels, [&](int64_t panel, int64_t panel_end, int thread) {
     size_t j = static_cast<size_t>(std::upper_bound(end.begin(), end.end(), panel) - end.begin());
     for (; panel < panel_end; ++j) {
