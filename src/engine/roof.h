@@ -16,8 +16,7 @@ struct Roof {
   double read_bytes = 0;  // per second
   // Per second, of all threads together, by Arithmetic. int8: products of 4-bit codes with activations, from
   // registers: one vpdpbusd per register with VNNI, vpmaddubsw and vpaddw (and an eighth of vpmaddwd and
-  // vpaddd) with AVX2 alone. Codes of more than 4 bits need more instructions there and stay below it by
-  // nature. bf16: no ISA here has products of bf16, so it is the rate of f32, whose fma the widened values
+  // vpaddd) with AVX2 alone. Codes of 8 bits need more instructions there and stay below it by nature. bf16: no ISA here has products of bf16, so it is the rate of f32, whose fma the widened values
   // take. f32: one fma per register; without FMA a multiplication and an addition.
   std::array<double, kArithmetics.size()> multiply_adds{};
 
