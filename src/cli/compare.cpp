@@ -13,10 +13,12 @@
 #include "cli/lab_family.h"
 #include "cli/outputs.h"
 #include "eval/choice.h"
+#include "eval/merge.h"
 #include "eval/suite_file.h"
 #include "report/eval_text.h"
 #include "report/html.h"
 #include "report/json.h"
+#include "report/json_read.h"
 #include "report/terminal.h"
 
 namespace carat::cli {
@@ -28,11 +30,29 @@ struct Flags {
   NamedFiles named;
   std::string kv = "f16", budget, suite, json, report, lab;
   int n_per_kind = 0;  // 0: as the lab model says, or the lab's own number
-  bool fast = false, no_speed = false;
+  bool fast = false, no_speed = false, merge = false, schema = false;
   int n_threads = 0;
 
   int thread_count() const { return n_threads > 0 ? n_threads : default_thread_count(); }
 };
+
+// The tables on standard output first: then no file that cannot be written loses the judgement, nor does one keep
+// the other from being written.
+Result<void> publish(const std::vector<EvalReport>& reports, const Flags& flags) {
+  for (const EvalReport& report : reports) print_line(render_text(report, stdout_style(), terminal_width()));
+  std::string failed;
+  const auto write = [&](const std::string& path, const std::string& content) {
+    if (path.empty()) return;
+    if (const auto written = write_file(path, content); !written)
+      failed += (failed.empty() ? "" : "; ") + written.error().message;
+    else
+      print_line(fmt::format("written: {}", path));
+  };
+  if (!flags.json.empty()) write(flags.json, to_json(reports) + "\n");
+  if (!flags.report.empty()) write(flags.report, render_html(reports));
+  if (!failed.empty()) return fail("{}", failed);
+  return {};
+}
 
 class Comparer {
  public:
@@ -56,26 +76,11 @@ class Comparer {
     request.title = std::move(title);
     request.progress = bar.callback();
     reports_.push_back(TRY(compare(request)));
+    reports_.back().version = "carat " CARAT_VERSION;
     return {};
   }
 
-  // The tables on standard output first: then no file that cannot be written loses the judgement, nor does one keep
-  // the other from being written.
-  Result<void> publish() const {
-    for (const EvalReport& report : reports_) print_line(render_text(report, stdout_style(), terminal_width()));
-    std::string failed;
-    const auto write = [&](const std::string& path, const std::string& content) {
-      if (path.empty()) return;
-      if (const auto written = write_file(path, content); !written)
-        failed += (failed.empty() ? "" : "; ") + written.error().message;
-      else
-        print_line(fmt::format("written: {}", path));
-    };
-    if (!flags_.json.empty()) write(flags_.json, to_json(reports_) + "\n");
-    if (!flags_.report.empty()) write(flags_.report, render_html(reports_));
-    if (!failed.empty()) return fail("{}", failed);
-    return {};
-  }
+  Result<void> publish() const { return cli::publish(reports_, flags_); }
 
  private:
   Comparer(const Flags& flags, CompareRequest request) : flags_(flags), request_(std::move(request)) {}
@@ -126,11 +131,35 @@ Result<int> compare_files(const Flags& flags) {
   return 0;
 }
 
+// Judgements that other machines wrote with --json, on one page. Nothing is run.
+Result<int> merge_files(const Flags& flags) {
+  if (flags.named.files.empty()) return fail("--merge: no files; expected the JSON of two or more judgements");
+  TRY(check_outputs({flags.json, flags.report}, flags.named.files));
+  std::vector<EvalReport> reports;
+  for (const std::string& path : flags.named.files) {
+    const std::string text = TRY(read_file(path));
+    auto read = read_reports(text);
+    if (!read) return fail("{}: {} (is this what compare --json wrote?)", path, read.error().message);
+    for (EvalReport& report : *read) reports.push_back(std::move(report));
+  }
+  TRY(publish(merge(std::move(reports)), flags));
+  return 0;
+}
+
 // Options that would have no effect are refused: somebody believes that they have one.
 Result<int> run_compare(const Flags& flags, const CLI::App& app) {
   for (const char* name : {"--lab", "--suite", "--budget", "--json", "--report"})
     if (const auto* option = app.get_option(name); option->count() > 0 && option->as<std::string>().empty())
       return fail("{}: is empty", name);
+  if (flags.schema) {
+    print_text(report_schema());
+    return 0;
+  }
+  if (flags.merge) {
+    TRY(refuse(app, {"--suite", "--parent", "--qat", "--control", "--lab", "--per-kind", "--kv", "--fast", "--no-speed", "--budget", "--threads"},
+               "is about judging, and --merge only puts judgements together that were made before"));
+    return merge_files(flags);
+  }
   if (flags.named.files.empty()) {
     TRY(refuse(app, {"--suite", "--parent", "--qat", "--control"},
                "is about files of your own, and none is given (without files, the lab family is judged)"));
@@ -175,6 +204,10 @@ Run add_compare(CLI::App& app) {
 
   group = "What comes out";
   app.add_option("--budget", flags->budget, "ram=16G,vram=8G,ctx=32k: recommend what fits")->group(group);
+  app.add_flag("--merge", flags->merge,
+               "the files are what --json wrote, here or on other machines: put them on one page; nothing is run")
+      ->group(group);
+  app.add_flag("--schema", flags->schema, "print the JSON Schema of what --json writes")->group(group);
   app.add_option("--json", flags->json, "write the judgement as JSON")->group(group);
   app.add_option("--report", flags->report, "write the judgement as one HTML page")->group(group);
   return [flags, &app] { return run_compare(*flags, app); };

@@ -129,6 +129,8 @@ class Assembler {
     d.kld_median = sorted_percentile(kld, 0.5);
     d.kld_p99 = sorted_percentile(kld, 0.99);
     d.kld_p999 = sorted_percentile(kld, 0.999);
+    for (const double share : kld_shares())
+      if (share * static_cast<double>(kld.size()) >= 1) d.kld_reached.push_back(sorted_percentile(kld, 1 - share));
     d.top1 = all_.per_token(p.same_top);
     d.answer_kld = all_.per_answer_token(p.answer_kld);
     d.answer_top1 = all_.per_answer_token(p.answer_same_top);

@@ -6,9 +6,11 @@
 
 #include "eval/assemble.h"
 #include "eval/file_facts.h"
+#include "eval/guard_weights.h"
 #include "eval/guards.h"
 #include "eval/lockstep.h"
 #include "eval/speed.h"
+#include "eval/tensor_errors.h"
 
 namespace carat {
 namespace {
@@ -62,6 +64,21 @@ Result<void> measure_speeds(const CompareRequest& request, std::vector<ReportRow
   return {};
 }
 
+std::vector<TensorErrors> errors_of_files(const CompareRequest& request, const EvalReport& report) {
+  std::vector<TensorErrors> all;
+  for (size_t r = 0; r < report.rows.size(); ++r) {
+    const ReportRow& row = report.rows[r];
+    const bool is_first = row.kv == report.rows.front().kv && row.precision == report.rows.front().precision;
+    if (!is_first || row.parent < 0 || !row.divergence) continue;
+    const int parent = report.rows[static_cast<size_t>(row.parent)].file;
+    if (parent == row.file) continue;
+    all.push_back(tensor_errors(*request.files[static_cast<size_t>(row.file)].model,
+                                *request.files[static_cast<size_t>(parent)].model));
+    all.back().row = static_cast<int>(r);
+  }
+  return all;
+}
+
 }  // namespace
 
 Result<EvalReport> compare(const CompareRequest& request) {
@@ -83,7 +100,9 @@ Result<EvalReport> compare(const CompareRequest& request) {
                                 .budget = request.budget,
                                 .n_ctx = n_ctx,
                                 .n_vocab = n_vocab});
+  report.tensor_errors = errors_of_files(request, report);
   report.warnings = guard_request(request, plan);
+  for (Warning& w : guard_weights(request, report)) report.warnings.push_back(std::move(w));
   for (Warning& w : guard_results(report)) report.warnings.push_back(std::move(w));
   report.command = request.command;
   report.title = request.title;

@@ -1,6 +1,8 @@
 // Names of the report's words.
 #include "eval/eval_report.h"
 
+#include <cmath>
+
 #include "base/check.h"
 
 namespace carat {
@@ -63,6 +65,12 @@ std::string_view yardstick(Comparison::Table table) {
       return "";
   }
   CHECK(false);
+}
+
+std::vector<double> kld_shares() {
+  std::vector<double> shares;
+  for (int i = 0; i <= 32; ++i) shares.push_back(std::pow(10, -i / 8.0));
+  return shares;
 }
 
 const Comparison* EvalReport::find(Comparison::Table table, int row, int other) const {

@@ -35,6 +35,9 @@ struct Divergence {
   int reference = -1;  // row
   Interval kld_mean;
   double kld_median = 0, kld_p99 = 0, kld_p999 = 0;
+  // The whole distribution: the KLD that a share of kld_shares()[i] of the tokens reaches or exceeds; as many as
+  // the number of tokens can tell.
+  std::vector<double> kld_reached;
   Interval answer_kld;         // mean over answer tokens
   Interval top1, answer_top1;  // share of tokens with the same argmax
   double rms_dp = 0;
@@ -43,6 +46,9 @@ struct Divergence {
   int64_t wins = 0, n_prompts = 0, n_equal = 0;
   int wins_over = -1;
 };
+
+// Shares of tokens, falling from 1 to 1 in 10,000 in equal ratios, eight to a factor of ten.
+std::vector<double> kld_shares();
 
 // One file with one KV type under one engine precision.
 struct ReportRow {
@@ -135,6 +141,25 @@ struct CacheEffect {
   std::string sentence;
 };
 
+// Relative errors of one file's matrices: root mean square of the difference from the parent's, over the root mean
+// square of the parent's. NaN where the layer has no such matrix, or the two do not compare.
+struct TensorErrors {
+  struct Whole {
+    std::string name;  // "token_embd"
+    double error;
+  };
+
+  int row = -1;                    // of the report
+  int64_t n_layers = 0;
+  std::vector<std::string> roles;  // "attn_q", in the parent's order
+  std::vector<double> errors;      // [n_roles, n_layers]
+  std::vector<Whole> whole;        // matrices that belong to no layer
+
+  double at(size_t role, int64_t layer) const {
+    return errors[role * static_cast<size_t>(n_layers) + static_cast<size_t>(layer)];
+  }
+};
+
 struct Warning {
   std::string id;  // "wrong-reference"
   std::string message;
@@ -160,6 +185,22 @@ struct Recommendation {
   std::string sentence;
 };
 
+// The same files and suite on another machine: its speeds, and how far its figures are from this report's (other
+// instruction sets add in another order).
+struct Elsewhere {
+  struct Row {
+    int row = -1;                                // of this report
+    double prefill_tok_s = 0, decode_tok_s = 0;  // 0: not measured
+    uint64_t resident_bytes = 0;                 // 0: not measured
+  };
+  std::string machine, version;
+  int n_threads = 0;
+  double seconds = 0;
+  std::vector<Row> rows;
+  double accuracy_distance = 0, nll_distance = 0;  // the largest over its rows; answers' NLL, or the text's
+  std::string recommendation;                      // its sentence; empty: no budget was stated
+};
+
 struct EvalReport {
   std::string title;  // what was judged, where one page holds several judgements; empty: it stands alone
   std::string command, machine, version;
@@ -178,6 +219,8 @@ struct EvalReport {
   std::vector<Comparison> comparisons;
   std::vector<Recovery> recoveries;
   std::vector<CacheEffect> cache_effects;
+  std::vector<TensorErrors> tensor_errors;  // of rows with a parent, first KV type
+  std::vector<Elsewhere> elsewhere;         // other machines, where results were merged
   std::vector<Warning> warnings;
   std::vector<ParetoPoint> pareto;
   std::optional<Recommendation> recommendation;

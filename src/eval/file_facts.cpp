@@ -93,11 +93,20 @@ ReportRow describe_file(const CompareFile& file) {
   return row;
 }
 
-double lattice_error(const Model& model, TensorType type) {
+namespace {
+
+// Of up to 64 rows of each of the layers' unquantized matrices.
+struct Rounding {
+  double error = 0, total = 0;  // sums of squares
+  LatticeReport lattice;        // for Q4_0
+
+  double relative() const { return total > 0 ? std::sqrt(error / total) : 0; }
+};
+
+Rounding round_layers(const Model& model, TensorType type) {
+  Rounding sums;
   const Codec* target = find_codec(type);
-  if (target == nullptr || target->encode == nullptr) return 0;
-  double error = 0, total = 0;
-  LatticeReport lattice;
+  if (target == nullptr || target->encode == nullptr) return sums;
   for (const Tensor& tensor : model.file.tensors) {
     if (!tensor.name.starts_with("blk.") || !is_quantizable(tensor) || is_block_type(tensor.type)) continue;
     const int64_t n = tensor.n_columns();
@@ -108,19 +117,28 @@ double lattice_error(const Model& model, TensorType type) {
     const int64_t step = std::max<int64_t>(1, tensor.n_rows() / 64);
     for (int64_t r = 0; r < tensor.n_rows(); r += step) {
       source->decode(tensor.row(r), n, row.data());
-      if (type == TensorType::Q4_0) lattice += lattice_share(row.data(), n, 1);
+      if (type == TensorType::Q4_0) sums.lattice += lattice_share(row.data(), n, 1);
       target->encode(row.data(), n, nullptr, blocks.data());
       target->decode(blocks.data(), n, rounded.data());
       for (size_t i = 0; i < row.size(); ++i) {
         const double difference = static_cast<double>(row[i]) - rounded[i];
-        error += difference * difference;
-        total += static_cast<double>(row[i]) * row[i];
+        sums.error += difference * difference;
+        sums.total += static_cast<double>(row[i]) * row[i];
       }
     }
   }
+  return sums;
+}
+
+}  // namespace
+
+double rounding_error(const Model& model, TensorType type) { return round_layers(model, type).relative(); }
+
+double lattice_error(const Model& model, TensorType type) {
+  const Rounding sums = round_layers(model, type);
   // A lattice whose extreme code is not -8 is one too, although the reference encoder would not find it.
-  if (lattice.n_blocks > 0 && lattice.share() > 0.98) return 0;
-  return total > 0 ? std::sqrt(error / total) : 0;
+  if (sums.lattice.n_blocks > 0 && sums.lattice.share() > 0.98) return 0;
+  return sums.relative();
 }
 
 std::string describe_machine() {

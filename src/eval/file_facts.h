@@ -27,8 +27,12 @@ uint64_t memory_bytes(const Model& model, int64_t n_ctx, KvType kv);
 ReportRow describe_file(const CompareFile& file);
 
 // Root mean square error, relative to the root mean square value, of rounding the layers' matrices of an
-// unquantized model to `type`: near 0 when the weights lie on that type's lattice. Looks at up to 64 rows per
-// tensor. 0 for a type without an encoder, whose lattice cannot be told.
+// unquantized model to `type` with its reference encoder. Looks at up to 64 rows per tensor. 0 for a type without an
+// encoder.
+double rounding_error(const Model& model, TensorType type);
+
+// The same as a test for lattices: near 0 when the weights lie on that type's, even where the reference encoder would
+// miss it.
 double lattice_error(const Model& model, TensorType type);
 
 // "Intel(R) Xeon(R) …, 2 threads available, 23.4 GiB".

@@ -60,6 +60,29 @@ void near_chance(const EvalReport& report, Warnings& warnings) {
                                   row.name, right, nll)});
 }
 
+// More bytes are a reason of their own to be better.
+void unequal_sizes(const EvalReport& report, Warnings& warnings) {
+  constexpr double kAlike = 1.15;
+  std::string pairs;
+  int n_more = 0;
+  for (const Comparison& c : report.comparisons) {
+    if (c.table != Comparison::Table::headline || report.rows[static_cast<size_t>(c.row)].kv != report.rows.front().kv)
+      continue;
+    const ReportRow &qat = report.rows[static_cast<size_t>(c.row)], &other = report.rows[static_cast<size_t>(c.reference)];
+    const bool larger_won = qat.bytes > other.bytes ? c.verdict == Verdict::better : c.verdict == Verdict::worse;
+    const auto [small, large] = std::minmax(qat.bytes, other.bytes);
+    if (!larger_won || static_cast<double>(large) < kAlike * static_cast<double>(std::max<uint64_t>(small, 1))) continue;
+    if (!pairs.empty() && ++n_more > 2) continue;
+    pairs += fmt::format("{}{} and {} ({} and {})", pairs.empty() ? "" : "; ", label(report, c.row),
+                         label(report, c.reference), format_bytes(qat.bytes), format_bytes(other.bytes));
+  }
+  if (n_more > 2) pairs += fmt::format("; and {} more", n_more - 2);
+  if (!pairs.empty())
+    warnings.push_back({"unequal-size", fmt::format("the better file is also the larger one: {}. Ask what the same "
+                                                    "memory buys, see quality against memory",
+                                                    pairs)});
+}
+
 void unreachable_context(const EvalReport& report, Warnings& warnings) {
   std::string names;
   for (size_t r = 0; r < report.rows.size(); ++r) {
@@ -83,6 +106,7 @@ std::vector<Warning> guard_results(const EvalReport& report) {
   perplexity_across_parents(report, warnings);
   uninformative_categories(report, warnings);
   near_chance(report, warnings);
+  unequal_sizes(report, warnings);
   unreachable_context(report, warnings);
   return warnings;
 }

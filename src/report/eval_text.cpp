@@ -39,6 +39,7 @@ class Writer {
     sentences();
     headline();
     costs();
+    elsewhere();
     own_parents();
     kv_costs();
     categories();
@@ -161,6 +162,30 @@ class Writer {
     out_ += "\n";
     note(fmt::format("memory: planned for {} tokens of context. resident: measured while 144 tokens ran.",
                      format_count(report_.n_ctx)));
+  }
+
+  void elsewhere() {
+    if (report_.elsewhere.empty()) return;
+    TextTable table;
+    table.add_column("tokens/s: prompt, decoding", Align::left);
+    table.add_column("machine 1", Align::right);
+    for (size_t i = 0; i < report_.elsewhere.size(); ++i) table.add_column(fmt::format("machine {}", i + 2), Align::right);
+    const auto speeds = [](double prefill, double decode) {
+      const auto speed = [](double rate) { return rate > 0 ? format_count(std::llround(rate)) : std::string("-"); };
+      return speed(prefill) + ", " + speed(decode);
+    };
+    for (int r = 0; r < n_rows(); ++r) {
+      if (row(r).precision != report_.rows.front().precision) continue;
+      std::vector<Cell> cells{label(report_, r), speeds(row(r).prefill_tok_s, row(r).decode_tok_s)};
+      for (const Elsewhere& e : report_.elsewhere) {
+        const auto found = std::find_if(e.rows.begin(), e.rows.end(), [&](const auto& other) { return other.row == r; });
+        cells.push_back(found == e.rows.end() ? std::string("-") : speeds(found->prefill_tok_s, found->decode_tok_s));
+      }
+      table.add_row(std::move(cells));
+    }
+    title("On each machine");
+    out_ += table.render(style_) + "\n";
+    for (const Elsewhere& e : report_.elsewhere) paragraph(machine_words(e));
   }
 
   void own_parents() {

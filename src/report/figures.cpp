@@ -8,20 +8,11 @@
 
 #include "eval/choice.h"
 #include "eval/sentences.h"
-#include "report/svg.h"
+#include "report/figure_parts.h"
 #include "report/words.h"
 
 namespace carat {
 namespace {
-
-constexpr double kFont = 12;
-
-std::string_view family_class(Family family) {
-  return family == Family::original ? "original" : family == Family::qat ? "qat" : "control";
-}
-
-double figure_width(FigureWidth width) { return width == FigureWidth::wide ? 1000 : 360; }
-std::string_view figure_class(FigureWidth width) { return width == FigureWidth::wide ? "wide" : "narrow"; }
 
 std::string short_bytes(double bytes) {
   if (bytes >= 1e9) return fmt::format("{:g} GB", bytes / 1e9);
@@ -179,7 +170,7 @@ class Pareto {
     std::vector<std::string> words;
     for (const Mark& m : order) {
       words.push_back(label(report_, m.row));
-      requests.push_back({m.x, m.y, text_width(words.back(), kFont), kFont + 2});
+      requests.push_back({m.x, m.y, text_width(words.back(), kFigureFont), kFigureFont + 2});
     }
     std::vector<Box> obstacles{{plot_.left, plot_.top, plot_.left + 120, plot_.top + 16}};
     std::vector<Box> soft(front_);
@@ -216,8 +207,8 @@ std::string bar_figure(const std::vector<BarRow>& rows, const std::string& axis,
   const bool is_narrow = width == FigureWidth::narrow;
   double label_width = 0, words_width = 0, low = 0, high = 0;
   for (const BarRow& row : rows) {
-    label_width = std::max(label_width, text_width(row.label, kFont));
-    words_width = std::max(words_width, text_width(row.words, kFont));
+    label_width = std::max(label_width, text_width(row.label, kFigureFont));
+    words_width = std::max(words_width, text_width(row.words, kFigureFont));
     for (const double value : {row.value.low, row.value.estimate, row.value.high})
       if (std::isfinite(value)) {
         low = std::min(low, value);

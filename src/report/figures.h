@@ -24,4 +24,13 @@ struct BarRow {
 // Horizontal bars from 0 with their intervals.
 std::string bar_figure(const std::vector<BarRow>& rows, const std::string& axis, FigureWidth width);
 
+// What share of the tokens reaches which KL divergence from the parent, one line per file. "": nothing to draw, as below.
+std::string distribution_figure(const EvalReport& report, FigureWidth width);
+
+// Differences in right answers to the reference by category, with intervals; one panel per file.
+std::string category_figure(const EvalReport& report, FigureWidth width);
+
+// Relative error of each matrix, layers across.
+std::string tensor_figure(const TensorErrors& errors, FigureWidth width);
+
 }  // namespace carat

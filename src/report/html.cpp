@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "eval/sentences.h"
+#include "report/figure_parts.h"
 #include "report/figures.h"
 #include "report/style_sheet.h"
 #include "report/svg.h"
@@ -18,32 +19,14 @@ namespace {
 
 using Table = Comparison::Table;
 
-std::string_view css_class(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::better:
-      return "better";
-    case Verdict::worse:
-      return "worse";
-    case Verdict::tie:
-      return "tie";
-    case Verdict::not_enough_data:
-      return "open";
-  }
-  return "";
-}
-
 std::string chip(Verdict verdict) {
-  return fmt::format("<span class=\"chip {}\">{}</span>", css_class(verdict), to_string(verdict));
+  return fmt::format("<span class=\"chip {}\">{}</span>", verdict_class(verdict), to_string(verdict));
 }
 std::string chip(const Comparison* c) { return c == nullptr ? "–" : chip(c->verdict); }
 // With what would settle it, for tables that have no column for that.
 std::string open_chip(const Comparison* c) {
   return c == nullptr || c->n_more_items == 0 ? chip(c)
                                               : fmt::format("{} {}", chip(c), more_items(c->n_more_items));
-}
-
-std::string_view family_class(Family family) {
-  return family == Family::original ? "original" : family == Family::qat ? "qat" : "control";
 }
 
 class Page {
@@ -60,9 +43,12 @@ class Page {
     headline();
     recoveries();
     costs();
+    elsewhere();
     own_parents();
+    distributions();
     kv_costs();
     categories();
+    tensors();
     warnings();
     provenance();
     return std::move(out_);
@@ -168,7 +154,7 @@ class Page {
     return tokens_per_second > 0 ? format_count(std::llround(tokens_per_second)) : "–";
   }
 
-  void legend() {
+  void legend(bool has_intervals = true) {
     const auto key = [&](std::string_view family, std::string_view words) {
       put("<span class=\"key\"><span class=\"dot {}\"></span>{}</span> ", family, words);
     };
@@ -176,8 +162,9 @@ class Page {
     key("original", "original and quantized from it");
     key("qat", "QAT");
     key("control", "control: trained on for as long without quantization");
-    put("<span class=\"key\">95 % intervals{}</span></figcaption>\n",
-        any(Table::kv) ? "; hollow: other KV cache type" : "");
+    if (has_intervals)
+      put("<span class=\"key\">95 % intervals{}</span>", any(Table::kv) ? "; hollow: other KV cache type" : "");
+    out_ += "</figcaption>\n";
   }
 
   void pareto() {
@@ -297,6 +284,62 @@ class Page {
     close_table();
   }
 
+  template <class Draw>
+  bool figure(const Draw& draw) {
+    const std::string wide = draw(FigureWidth::wide);
+    if (wide.empty()) return false;
+    put("<figure>\n{}{}", wide, draw(FigureWidth::narrow));
+    return true;
+  }
+
+  void distributions() {
+    if (distribution_figure(report_, FigureWidth::wide).empty()) return;
+    heading("How the divergence is spread",
+            "A mean hides the few tokens that change an answer: read how far from its parent a file is at one token in "
+            "a hundred, or in a thousand. Lower is nearer.");
+    figure([&](FigureWidth width) { return distribution_figure(report_, width); });
+    legend(false);
+    out_ += "</figure>\n";
+  }
+
+  // Only where results were merged: the same judgement's speeds on every machine.
+  void elsewhere() {
+    if (report_.elsewhere.empty()) return;
+    heading("On each machine", "Prompt and decoding speed in tokens per second. Quality is the first machine’s.");
+    out_ += "<div class=\"scroll\"><table>\n<thead><tr><th class=\"left\">file</th>";
+    put("<th>{}, {} threads</th>", escape_html(report_.machine), report_.n_threads);
+    for (const Elsewhere& e : report_.elsewhere) put("<th>{}, {} threads</th>", escape_html(e.machine), e.n_threads);
+    out_ += "</tr></thead>\n<tbody>\n";
+    for (int r = 0; r < n_rows(); ++r) {
+      if (is_noise(r)) continue;
+      put("<tr>{}<td>{}</td>", name_cell(r), speeds(row(r).prefill_tok_s, row(r).decode_tok_s));
+      for (const Elsewhere& e : report_.elsewhere) {
+        const auto found = std::find_if(e.rows.begin(), e.rows.end(), [&](const auto& other) { return other.row == r; });
+        put("<td>{}</td>", found == e.rows.end() ? "–" : speeds(found->prefill_tok_s, found->decode_tok_s));
+      }
+      out_ += "</tr>\n";
+    }
+    close_table();
+    out_ += "<div class=\"card\"><ul class=\"plain\">\n";
+    for (const Elsewhere& e : report_.elsewhere) put("<li>{}</li>\n", escape_html(machine_words(e)));
+    out_ += "</ul></div>\n";
+  }
+  static std::string speeds(double prefill, double decode) {
+    return prefill > 0 || decode > 0 ? fmt::format("{} / {}", speed(prefill), speed(decode)) : "–";
+  }
+
+  void tensors() {
+    if (report_.tensor_errors.empty()) return;
+    heading("What rounding did to each matrix",
+            "Root mean square error relative to the parent’s weights: what was lost, not what it does to the answers. "
+            "Darker is more.");
+    for (const TensorErrors& t : report_.tensor_errors) {
+      if (!figure([&](FigureWidth width) { return tensor_figure(t, width); })) continue;
+      put("<figcaption><span class=\"dot {}\"></span>{}</figcaption></figure>\n", family_class(row(t.row).family),
+          escape_html(label(report_, t.row)));
+    }
+  }
+
   void kv_costs() {
     if (!any(Table::kv)) return;
     heading("What the KV cache’s type costs", "Each file against itself.");
@@ -348,7 +391,7 @@ class Page {
       for (size_t i = 0; i < names.size(); ++i) {
         const double share = row(r).categories[i].accuracy.estimate, value = std::isfinite(share) ? 100 * share : 0;
         std::string_view colour = "";
-        if (c != nullptr) colour = css_class(c->categories[i].judgement.verdict);
+        if (c != nullptr) colour = verdict_class(c->categories[i].judgement.verdict);
         put("<td><span class=\"cell {}\"><b>{:.1f}</b><i "
             "style=\"width:{:.0f}%;background:var(--{})\"></i></span></td>",
             colour, value, value, family_class(row(r).family));
@@ -356,6 +399,9 @@ class Page {
       out_ += "</tr>\n";
     }
     close_table();
+    if (!figure([&](FigureWidth width) { return category_figure(report_, width); })) return;
+    out_ += "<figcaption>Differences to the reference with 95 % intervals; green and red: better and worse after "
+            "Holm’s adjustment.</figcaption></figure>\n";
   }
 
   void warnings() {

@@ -62,6 +62,13 @@ svg .bar.qat, svg .point.qat { fill: var(--qat); stroke: var(--qat); }
 svg .bar.control, svg .point.control { fill: var(--control); stroke: var(--control); }
 svg .point.hollow { fill: var(--card); stroke-width: 2; }
 svg text.label.original { fill: var(--original); } svg text.label.qat { fill: var(--qat); }
+svg .spread { fill: none; stroke-width: 1.8; opacity: .8; }
+svg .spread.original { stroke: var(--original); } svg .spread.qat { stroke: var(--qat); }
+svg .spread.control { stroke: var(--control); }
+svg .span { stroke: var(--control); stroke-width: 2; } svg .mark { fill: var(--control); }
+svg .span.better { stroke: var(--better); } svg .mark.better { fill: var(--better); }
+svg .span.worse { stroke: var(--worse); } svg .mark.worse { fill: var(--worse); }
+svg .heat { fill: var(--qat); }
 svg .value { fill: var(--soft); font-size: 11px; }
 code, .mono { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .84rem; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 14px; margin: 8px 0; font-size: .9rem; }
@@ -72,7 +79,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
   svg.wide { display: none; } svg.narrow { display: block; }
   dl { grid-template-columns: 1fr; } dd { margin-bottom: 6px; }
   th, td { padding: 5px 8px; }
-  td:first-child, th:first-child { max-width: 44vw; white-space: normal; overflow-wrap: anywhere; }
+  td:first-child, th:first-child { min-width: 32vw; max-width: 44vw; white-space: normal; overflow-wrap: anywhere; }
   .key { white-space: normal; }
 }
 @media print { .scroll { overflow: visible; } }

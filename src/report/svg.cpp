@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "report/text_table.h"
 
@@ -88,6 +89,14 @@ void Svg::rect(const Box& box, std::string_view css_class) {
       box.left, box.top, std::max(0.0, box.right - box.left), std::max(0.0, box.bottom - box.top), css_class);
 }
 
+void Svg::cell(const Box& box, std::string_view css_class, double opacity, std::string_view tooltip) {
+  out_ += fmt::format(
+      "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" class=\"{}\" fill-opacity=\"{:.2f}\">",
+      box.left, box.top, std::max(0.0, box.right - box.left), std::max(0.0, box.bottom - box.top), css_class, opacity);
+  if (!tooltip.empty()) out_ += fmt::format("<title>{}</title>", escape_html(tooltip));
+  out_ += "</rect>\n";
+}
+
 void Svg::circle(double x, double y, double radius, std::string_view css_class, std::string_view tooltip) {
   out_ += fmt::format(
       "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{:.1f}\" class=\"{}\"><title>{}</title></circle>\n", x, y,
@@ -114,12 +123,14 @@ std::vector<double> linear_ticks(double low, double high, int n) {
       break;
     }
   std::vector<double> ticks;
-  for (double k = std::ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; ++k)
-    ticks.push_back(k * step + 0.0);  // no -0
+  const double first = std::ceil(low / step - 1e-9);
+  for (int i = 0; i <= 10 * n && (first + i) * step <= high + 1e-9 * step; ++i)  // huge numbers have no neighbours
+    ticks.push_back((first + i) * step + 0.0);                                   // no -0
   return ticks;
 }
 
 std::vector<double> log_ticks(double low, double high) {
+  if (!(low > std::numeric_limits<double>::min())) return linear_ticks(low, high, 4);
   std::vector<double> ticks;
   for (double power = std::pow(10, std::floor(std::log10(low))); power <= high; power *= 10)
     for (const double factor : {1.0, 2.0, 5.0})

@@ -32,6 +32,8 @@ class Svg {
   void line(double x1, double y1, double x2, double y2, std::string_view css_class);
   void polyline(std::span<const std::pair<double, double>> points, std::string_view css_class);
   void rect(const Box& box, std::string_view css_class);
+  // Without rounded corners and as dense as `opacity` says: one of many that touch each other.
+  void cell(const Box& box, std::string_view css_class, double opacity, std::string_view tooltip);
   void circle(double x, double y, double radius, std::string_view css_class, std::string_view tooltip);
   void text(double x, double y, std::string_view words, std::string_view css_class,
             Anchor anchor = Anchor::start);

@@ -81,6 +81,15 @@ std::string wins_words(const EvalReport& report, const Divergence& d) {
   return words;
 }
 
+std::string machine_words(const Elsewhere& e) {
+  std::string text = fmt::format("On {} ({} threads, {}), its figures are within {:.2f} points of right answers and "
+                                 "{:.2g} nat of those shown.",
+                                 e.machine, e.n_threads, e.version.empty() ? "version not stated" : e.version,
+                                 100 * e.accuracy_distance, e.nll_distance);
+  if (!e.recommendation.empty()) text += " " + e.recommendation;
+  return text;
+}
+
 PlainList plain_list(const EvalReport& report, Comparison::Table table, size_t n_shown) {
   PlainList list;
   for (const Comparison& c : report.comparisons) {

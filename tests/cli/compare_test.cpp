@@ -53,6 +53,36 @@ struct Compare : testing::Test {
   }
 };
 
+// What one machine wrote, another reads; the same judgement twice is one with two machines.
+TEST_F(Compare, JudgementsAreMerged) {
+  ASSERT_EQ(carat({"compare", folder / "a-bf16.gguf", folder / "a-q4_0.gguf", "--parent",
+                   link("a-q4_0.gguf", "a-bf16.gguf"), "--suite", folder / "questions.jsonl", "--no-speed", "--json",
+                   folder / "one.json"})
+                .code,
+            0);
+  const auto outcome = carat({"compare", "--merge", folder / "one.json", folder / "one.json", "--json",
+                              folder / "both.json", "--report", folder / "both.html"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json all = Json::parse(content(folder / "both.json"));
+  ASSERT_EQ(all.size(), 1u);
+  ASSERT_EQ(all[0]["elsewhere"].size(), 1u);
+  EXPECT_EQ(all[0]["elsewhere"][0]["accuracy_distance"], 0);
+  EXPECT_EQ(all[0]["version"].get<std::string>().substr(0, 6), "carat ");
+  EXPECT_EQ(all[0]["rows"], judgement(folder / "one.json")["rows"]);
+  EXPECT_NE(content(folder / "both.html").find("On each machine"), std::string::npos);
+}
+
+TEST_F(Compare, WhatIsNoJudgementIsNotMerged) {
+  overwrite(folder / "x.json", "{\"rows\": 7}");
+  expect_refused(carat({"compare", "--merge"}), "--merge");
+  expect_refused(carat({"compare", "--merge", folder / "x.json"}), "x.json: title");
+  expect_refused(carat({"compare", "--merge", folder / "questions.jsonl"}), "not JSON");
+  expect_refused(carat({"compare", "--merge", folder / "none.json"}), "none.json");
+  expect_refused(carat({"compare", "--merge", "--suite", "lab", folder / "x.json"}), "--suite");
+  expect_refused(carat({"compare", "--merge", folder / "x.json", "--json", folder / "x.json"}), "x.json");
+  EXPECT_EQ(content(folder / "x.json"), "{\"rows\": 7}");
+}
+
 // The line that README shows.
 TEST_F(Compare, TheExampleOfTheReadme) {
   const auto outcome = carat({"compare", folder / "a-q4_0.gguf", folder / "b-qat.gguf", "--parent",

@@ -67,6 +67,9 @@ TEST_F(CompareTest, FillsARowPerFileAndCacheType) {
   EXPECT_TRUE(has(report, "one-seed"));
   EXPECT_TRUE(has(report, "no-control"));
   EXPECT_FALSE(has(report, "kv-one-sided"));
+  EXPECT_FALSE(has(report, "wrong-parent"));
+  ASSERT_EQ(report.tensor_errors.size(), 3u);
+  EXPECT_EQ(report.tensor_errors[1].row, 2);
 }
 
 TEST_F(CompareTest, MeasuresSpeed) {
@@ -89,7 +92,7 @@ TEST_F(CompareTest, NamesTheMistakes) {
   r.files.push_back({q8_, "again", Family::original, 0, 0});
   suite_.items[5].tokens[0] = 7;  // no BOS
   const EvalReport report = compare(r).take();
-  for (const char* id : {"wrong-reference", "no-parent", "mislabelled", "same-file", "no-bos", "kv-one-sided",
+  for (const char* id : {"wrong-reference", "wrong-parent", "no-parent", "mislabelled", "same-file", "no-bos", "kv-one-sided",
                          "too-few-items"})
     EXPECT_TRUE(has(report, id)) << id;
   r.kv_types = {TensorType::Q8_0};
