@@ -174,6 +174,7 @@ std::string to_json(const EvalReport& report) {
   j["seconds"] = number(report.seconds);
   j["suite"] = {{"name", report.suite_name},
                 {"hash", report.suite_hash},
+                {"template_hash", report.template_hash},
                 {"n_items", report.n_items},
                 {"n_answers", report.n_answers},
                 {"n_tokens", report.n_tokens},
@@ -181,6 +182,10 @@ std::string to_json(const EvalReport& report) {
                 {"entropy", report.entropy ? number(*report.entropy) : Json(nullptr)}};
   j["n_ctx"] = report.n_ctx;
   j["margins"] = {{"accuracy", report.margins.accuracy}, {"nll", report.margins.nll}};
+  j["alpha"] = report.alpha;
+  j["looks"] = Json::array();
+  for (const Look& look : report.looks)
+    j["looks"].push_back({{"n_items", look.n_items}, {"alpha", look.alpha}, {"n_open", look.n_open}});
   j["reference"] = report.reference;
   j["near_chance"] = report.near_chance;
   j["rows"] = Json::array();
