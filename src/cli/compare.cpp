@@ -12,9 +12,9 @@
 #include "cli/compare_files.h"
 #include "cli/lab_family.h"
 #include "cli/outputs.h"
+#include "cli/suite_flags.h"
 #include "eval/choice.h"
 #include "eval/merge.h"
-#include "eval/suite_file.h"
 #include "report/eval_text.h"
 #include "report/html.h"
 #include "report/json.h"
@@ -24,12 +24,10 @@
 namespace carat::cli {
 namespace {
 
-constexpr const char* kLabSuite = "lab";
-
 struct Flags {
   NamedFiles named;
-  std::string kv = "f16", budget, suite, json, report, lab;
-  int n_per_kind = 0;  // 0: as the lab model says, or the lab's own number
+  SuiteFlags asked;
+  std::string kv = "f16", budget, json, report, lab;
   bool fast = false, no_speed = false, merge = false, schema = false;
   int n_threads = 0;
 
@@ -68,22 +66,35 @@ class Comparer {
     return Comparer(flags, std::move(request));
   }
 
+  // All of a suite.
   Result<void> judge(std::vector<CompareFile> files, const Suite& suite, std::string title = {}) {
-    ProgressBar bar;
     CompareRequest request = request_;
-    request.files = std::move(files);
     request.suite = &suite;
-    request.title = std::move(title);
-    request.progress = bar.callback();
-    reports_.push_back(TRY(compare(request)));
-    reports_.back().version = "carat " CARAT_VERSION;
-    return {};
+    return judge(std::move(files), std::move(request), std::move(title));
+  }
+
+  // As much of a source as it takes.
+  Result<void> judge(std::vector<CompareFile> files, ItemSource& source, std::string title = {}) {
+    CompareRequest request = request_;
+    request.source = &source;
+    request.sequential = flags_.asked.sequential();
+    return judge(std::move(files), std::move(request), std::move(title));
   }
 
   Result<void> publish() const { return cli::publish(reports_, flags_); }
 
  private:
   Comparer(const Flags& flags, CompareRequest request) : flags_(flags), request_(std::move(request)) {}
+
+  Result<void> judge(std::vector<CompareFile> files, CompareRequest request, std::string title) {
+    ProgressBar bar;
+    request.files = std::move(files);
+    request.title = std::move(title);
+    request.progress = bar.callback();
+    reports_.push_back(TRY(compare(request)));
+    reports_.back().version = "carat " CARAT_VERSION;
+    return {};
+  }
 
   const Flags& flags_;
   CompareRequest request_;  // what all judgements share
@@ -100,33 +111,30 @@ Result<int> compare_lab(const Flags& flags) {
   TRY(check_outputs({flags.json, flags.report}, inputs));
   for (const auto& model : models) {
     auto files = TRY(open_lab_files(model, folder, flags.thread_count()));
-    const Suite suite = lab_suite(files.front().model->tokenizer, lab::kTestSeed,
-                                  flags.n_per_kind > 0 ? flags.n_per_kind : model.n_test_documents);
-    TRY(comparer.judge(std::move(files), suite, model.name));
+    const Tokenizer tokenizer = files.front().model->tokenizer;
+    if (flags.asked.until_decided)
+      TRY(comparer.judge(std::move(files), *flags.asked.open_lab_source(tokenizer), model.name));
+    else
+      TRY(comparer.judge(std::move(files), flags.asked.open_lab(tokenizer, model.n_test_documents), model.name));
   }
   TRY(comparer.publish());
   return 0;
 }
 
-Result<Suite> open_suite(const Flags& flags, const std::vector<CompareFile>& files) {
-  const Model& first = *files.front().model;
-  if (flags.suite != kLabSuite) return read_suite(flags.suite, first.tokenizer, first.config);
-  for (const CompareFile& file : files) TRY(check_speaks_lab(*file.model));
-  return lab_suite(first.tokenizer, lab::kTestSeed,
-                   flags.n_per_kind > 0 ? flags.n_per_kind : lab::kTestDocumentsPerKind);
-}
-
 Result<int> compare_files(const Flags& flags) {
   Comparer comparer = TRY(Comparer::create(flags));
-  if (flags.suite.empty())
-    return fail("compare: --suite says what to ask the files: 'lab', or a file of lines {{\"question\": …, \"answer\": …}}");
   auto inputs = input_paths(flags.named);
-  if (flags.suite != kLabSuite) inputs.push_back(flags.suite);
+  if (!flags.asked.path().empty()) inputs.push_back(flags.asked.path());
   TRY(check_outputs({flags.json, flags.report}, inputs));
   auto files = TRY(open_user_files(flags.named));
   for (const CompareFile& file : files) TRY(check_outputs_beside({flags.json, flags.report}, file.model->file));
-  const Suite suite = TRY(open_suite(flags, files));
-  TRY(comparer.judge(std::move(files), suite));
+  if (flags.asked.until_decided) {
+    const auto source = TRY(flags.asked.open_source(files));
+    TRY(comparer.judge(std::move(files), *source));
+  } else {
+    const Suite suite = TRY(flags.asked.open(files));
+    TRY(comparer.judge(std::move(files), suite));
+  }
   TRY(comparer.publish());
   return 0;
 }
@@ -148,25 +156,25 @@ Result<int> merge_files(const Flags& flags) {
 
 // Options that would have no effect are refused: somebody believes that they have one.
 Result<int> run_compare(const Flags& flags, const CLI::App& app) {
-  for (const char* name : {"--lab", "--suite", "--budget", "--json", "--report"})
+  for (const char* name : {"--lab", "--budget", "--json", "--report"})
     if (const auto* option = app.get_option(name); option->count() > 0 && option->as<std::string>().empty())
       return fail("{}: is empty", name);
   if (flags.schema) {
     print_text(report_schema());
     return 0;
   }
+  TRY(flags.asked.check(app));
   if (flags.merge) {
-    TRY(refuse(app, {"--suite", "--parent", "--qat", "--control", "--lab", "--per-kind", "--kv", "--fast", "--no-speed", "--budget", "--threads"},
+    TRY(refuse(app, {"--suite", "--per-kind", "--longest", "--until-decided", "--parent", "--qat", "--control", "--lab", "--kv", "--fast", "--no-speed", "--budget", "--threads"},
                "is about judging, and --merge only puts judgements together that were made before"));
     return merge_files(flags);
   }
   if (flags.named.files.empty()) {
-    TRY(refuse(app, {"--suite", "--parent", "--qat", "--control"},
+    TRY(refuse(app, {"--suite", "--longest", "--parent", "--qat", "--control"},
                "is about files of your own, and none is given (without files, the lab family is judged)"));
     return compare_lab(flags);
   }
   TRY(refuse(app, {"--lab"}, "chooses models of the lab family, which is judged only where no files are given"));
-  if (flags.suite != kLabSuite) TRY(refuse(app, {"--per-kind"}, "is the size of the lab's suite: give --suite lab"));
   return compare_files(flags);
 }
 
@@ -189,12 +197,9 @@ Run add_compare(CLI::App& app) {
   app.add_option("--lab", flags->lab, "without files: which lab models, e.g. lab-s,lab-m (default: those that are there)")
       ->group(group);
 
+  flags->asked.add_to(app);
+
   group = "What is judged";
-  app.add_option("--suite", flags->suite, "JSON lines of \"question\", \"answer\", \"category\"; or lab, for models of the lab language")
-      ->group(group);
-  app.add_option("--per-kind", flags->n_per_kind, "documents per kind in the lab's suite (default 250, for lab-m 60)")
-      ->check(CLI::Range(2, 1 << 20))
-      ->group(group);
   app.add_option("--kv", flags->kv, "cache types to judge with, e.g. f16,q8_0,q8_0/q4_0 (default f16)")->group(group);
   app.add_flag("--fast", flags->fast, "judge through the fast engine instead of exact arithmetic")->group(group);
   app.add_flag("--no-speed", flags->no_speed, "do not measure speed")->group(group);

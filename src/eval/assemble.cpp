@@ -37,6 +37,7 @@ class Assembler {
   EvalReport make() {
     describe_suite();
     report_.margins = options_.margins;
+    report_.alpha = options_.alpha;
     report_.n_ctx = options_.n_ctx;
     report_.reference = plan_.reference;
     report_.rows = plan_.rows;
@@ -222,7 +223,7 @@ class Assembler {
     for (const Comparison* c : members)
       for (const CategoryComparison& category : c->categories)
         differences.push_back({category.accuracy, options_.margins.accuracy});
-    const std::vector<Judgement> judged = judge(differences);
+    const std::vector<Judgement> judged = judge(differences, options_.alpha);
     size_t next = 0;
     for (Comparison* c : members)
       for (CategoryComparison& category : c->categories) {

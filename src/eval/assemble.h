@@ -11,6 +11,7 @@ struct AssembleOptions {
   uint64_t seed = 1;
   int n_threads = 1;
   Margins margins{};
+  double alpha = 0.05;  // share of families (EvalReport::alpha) that may hold a false call
   std::optional<Budget> budget{};
   int64_t n_ctx = 0;    // for which the rows' memory was computed
   int64_t n_vocab = 0;  // of the reference: what guessing would cost; 0: unknown

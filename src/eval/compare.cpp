@@ -9,6 +9,7 @@
 #include "eval/guard_weights.h"
 #include "eval/guards.h"
 #include "eval/lockstep.h"
+#include "eval/question.h"
 #include "eval/speed.h"
 #include "eval/tensor_errors.h"
 
@@ -39,9 +40,9 @@ int64_t context_of(const CompareRequest& request) {
   return n_ctx;
 }
 
-LockstepRequest lockstep_request(const CompareRequest& request, const Plan& plan) {
+LockstepRequest lockstep_request(const CompareRequest& request, const Plan& plan, const Suite& suite) {
   LockstepRequest lockstep;
-  lockstep.suite = request.suite;
+  lockstep.suite = &suite;
   for (const ReportRow& row : plan.rows)
     lockstep.models.push_back({request.files[static_cast<size_t>(row.file)].model, row.kv, row.precision});
   lockstep.pairs = plan.pairs;
@@ -79,36 +80,53 @@ std::vector<TensorErrors> errors_of_files(const CompareRequest& request, const E
   return all;
 }
 
+// What is judged in the end: everything at once, or as much as it took.
+Result<SequentialRun> score(const CompareRequest& request, const Plan& plan, const AssembleOptions& options,
+                            const std::function<double()>& elapsed) {
+  const auto run = [&](const Suite& suite) { return run_lockstep(lockstep_request(request, plan, suite)); };
+  if (request.source == nullptr) return SequentialRun{*request.suite, TRY(run(*request.suite)), options.alpha, {}};
+  const auto judge = [&](const Suite& suite, const LockstepScores& scores, double alpha) {
+    AssembleOptions look = options;
+    look.alpha = alpha;
+    return assemble(plan, suite, scores, look);
+  };
+  return run_until_decided(request.sequential, options.alpha, *request.source, run, judge, elapsed);
+}
+
 }  // namespace
 
 Result<EvalReport> compare(const CompareRequest& request) {
-  CHECK(request.suite != nullptr);
+  CHECK((request.suite != nullptr) != (request.source != nullptr));
   const auto start = std::chrono::steady_clock::now();
+  const auto elapsed = [start] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   TRY(check_files(request));
   const int64_t n_ctx = context_of(request);
 
   Plan plan = make_plan(plan_rows(request, n_ctx));
   const int reference = plan.rows[static_cast<size_t>(plan.reference)].file;
-  const int64_t n_vocab = request.files[static_cast<size_t>(reference)].model->config.n_vocab;
-  const LockstepScores scores = TRY(run_lockstep(lockstep_request(request, plan)));
+  const Config& config = request.files[static_cast<size_t>(reference)].model->config;
+  AssembleOptions options{.n_resamples = request.n_resamples,
+                          .seed = request.seed,
+                          .n_threads = request.n_threads,
+                          .margins = request.margins,
+                          .budget = request.budget,
+                          .n_ctx = n_ctx,
+                          .n_vocab = config.n_vocab};
+  const SequentialRun run = TRY(score(request, plan, options, elapsed));
   if (request.measure_speed) TRY(measure_speeds(request, plan.rows));
-  EvalReport report = assemble(plan, *request.suite, scores,
-                               {.n_resamples = request.n_resamples,
-                                .seed = request.seed,
-                                .n_threads = request.n_threads,
-                                .margins = request.margins,
-                                .budget = request.budget,
-                                .n_ctx = n_ctx,
-                                .n_vocab = n_vocab});
+  options.alpha = run.alpha;
+  EvalReport report = assemble(plan, run.suite, run.scores, options);
+  report.looks = run.looks;
+  report.template_hash = template_hash(request.files.front().model->config);
   report.tensor_errors = errors_of_files(request, report);
-  report.warnings = guard_request(request, plan);
+  report.warnings = guard_request(request, run.suite, plan);
   for (Warning& w : guard_weights(request, report)) report.warnings.push_back(std::move(w));
   for (Warning& w : guard_results(report)) report.warnings.push_back(std::move(w));
   report.command = request.command;
   report.title = request.title;
   report.machine = describe_machine();
   report.n_threads = request.n_threads;
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  report.seconds = elapsed();
   return report;
 }
 

@@ -9,6 +9,8 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "eval/eval_report.h"
+#include "eval/item_source.h"
+#include "eval/sequential.h"
 #include "eval/suite.h"
 #include "model/model.h"
 
@@ -24,7 +26,9 @@ struct CompareFile {
 
 struct CompareRequest {
   std::vector<CompareFile> files;
-  const Suite* suite = nullptr;
+  const Suite* suite = nullptr;  // or, for a judgement that goes on until it is decided:
+  ItemSource* source = nullptr;
+  SequentialOptions sequential;
   // Every file is judged with every type; divergence is always from the parent with the first.
   std::vector<KvType> kv_types{TensorType::F16};
   Precision precision = Precision::exact;

@@ -201,16 +201,26 @@ struct Elsewhere {
   std::string recommendation;                      // its sentence; empty: no budget was stated
 };
 
+// One look of a judgement that went on until it was decided (eval/sequential.h).
+struct Look {
+  int64_t n_items = 0;  // scored by then
+  double alpha = 0;     // share of false calls that its families were allowed
+  int64_t n_open = 0;   // words that were not said
+};
+
 struct EvalReport {
   std::string title;  // what was judged, where one page holds several judgements; empty: it stands alone
   std::string command, machine, version;
   int n_threads = 1;
   std::string suite_name, suite_hash;
+  std::string template_hash;  // of the chat template that questions are put into; empty: not known
   int64_t n_items = 0, n_answers = 0, n_tokens = 0, n_answer_tokens = 0;
   int64_t n_ctx = 0;              // for memory_bytes
   std::optional<double> entropy;  // nats per scored token, where the suite knows it
   double seconds = 0;
   Margins margins;
+  double alpha = 0.05;      // share of families with a false call that the words allow
+  std::vector<Look> looks;  // of a sequential judgement, the last one is this report's; empty: it is none
   int reference = -1;  // the row that C measures against: the original parent
   // The reference answers nothing right, or guesses: exact match is then no witness for anything.
   bool near_chance = false;

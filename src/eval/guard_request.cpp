@@ -8,6 +8,7 @@
 #include <set>
 
 #include "eval/file_facts.h"
+#include "eval/question.h"
 #include "quant/codec.h"
 
 namespace carat {
@@ -138,16 +139,28 @@ void tokenizers(const CompareRequest& request, const std::vector<ReportRow>& row
   }
 }
 
-void bos(const CompareRequest& request, Warnings& warnings) {
+void bos(const CompareRequest& request, const Suite& suite, Warnings& warnings) {
   const Token expected = request.files.front().model->tokenizer.bos();
   const auto lacks = [&](const SuiteItem& item) {
     return item.tokens.empty() || item.tokens.front() != expected;
   };
-  const auto n = std::count_if(request.suite->items.begin(), request.suite->items.end(), lacks);
+  const auto n = std::count_if(suite.items.begin(), suite.items.end(), lacks);
   if (expected >= 0 && n > 0)
     warnings.push_back(
         {"no-bos", fmt::format("{} of {} items do not begin with <bos>: Gemma is out of its depth there", n,
-                               request.suite->items.size())});
+                               suite.items.size())});
+}
+
+// All files are asked in the template of the first. Larger models expect another one than E2B and E4B.
+void templates(const CompareRequest& request, const std::vector<ReportRow>& rows, Warnings& warnings) {
+  const std::string first = template_hash(request.files.front().model->config);
+  for (size_t f = 1; f < request.files.size(); ++f)
+    if (template_hash(request.files[f].model->config) != first)
+      warnings.push_back(
+          {"template",
+           fmt::format("{} and {} were trained with different chat templates (one begins an answer with an empty thought, "
+                       "the other does not): all files are asked in that of {}",
+                       rows[0].name, rows[f].name, rows[0].name)});
 }
 
 // The longest type name in a file's name, "model-Q4_K_M" -> Q4_K.
@@ -199,7 +212,7 @@ void training_design(const CompareRequest& request, Warnings& warnings) {
 
 }  // namespace
 
-std::vector<Warning> guard_request(const CompareRequest& request, const Plan& plan) {
+std::vector<Warning> guard_request(const CompareRequest& request, const Suite& suite, const Plan& plan) {
   Warnings warnings;
   wrong_reference(plan.rows, warnings);
   family_by_name(plan.rows, warnings);
@@ -207,7 +220,8 @@ std::vector<Warning> guard_request(const CompareRequest& request, const Plan& pl
   kv_types(request, warnings);
   off_lattice(request, plan.rows, warnings);
   tokenizers(request, plan.rows, warnings);
-  bos(request, warnings);
+  bos(request, suite, warnings);
+  templates(request, plan.rows, warnings);
   mislabelled(request, plan.rows, warnings);
   training_design(request, warnings);
   return warnings;

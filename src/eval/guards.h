@@ -6,8 +6,8 @@
 
 namespace carat {
 
-// Mistakes that the files and the suite show before anything is run.
-std::vector<Warning> guard_request(const CompareRequest& request, const Plan& plan);
+// Mistakes that the files and the suite show, whatever the results.
+std::vector<Warning> guard_request(const CompareRequest& request, const Suite& suite, const Plan& plan);
 // Mistakes that would be made in reading the results.
 std::vector<Warning> guard_results(const EvalReport& report);
 

@@ -37,7 +37,7 @@ std::vector<PairJudgement> judge_pairs(const EvalReport& report, std::span<const
     differences.push_back({negated(pair.nll), report.margins.nll});
     if (has_answers) differences.push_back({pair.accuracy, report.margins.accuracy});
   }
-  const std::vector<Judgement> judged = judge(differences);
+  const std::vector<Judgement> judged = judge(differences, report.alpha);
   std::vector<PairJudgement> result(pairs.size());
   size_t next = 0;
   for (PairJudgement& pair : result) {

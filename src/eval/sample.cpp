@@ -100,6 +100,7 @@ Flips Sample::flips(int row, int reference) const {
     double won = 0, lost = 0;
     for (auto k = static_cast<size_t>(scores_.first_answer[i]);
          k < static_cast<size_t>(scores_.first_answer[i + 1]); ++k) {
+      if (!scores_.is_exact[k]) continue;
       won += a[k] > b[k];
       lost += a[k] < b[k];
     }

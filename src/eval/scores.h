@@ -31,13 +31,16 @@ struct PairScores {
 struct LockstepScores {
   std::vector<int64_t> first_answer,
       first_token;  // [n_items + 1] where an item's answers and scored tokens begin
-  std::vector<double> n_tokens, n_answer_tokens, n_answers;  // [n_items]
+  std::vector<uint8_t> is_exact;  // [n_answers] whether an answer counts as right or wrong (AnswerSpan)
+  std::vector<double> n_tokens, n_answer_tokens, n_answers;  // [n_items]; of the answers the exact ones
   std::vector<ModelScores> models;
   std::vector<PairScores> pairs;
 
   int64_t n_items() const { return static_cast<int64_t>(n_tokens.size()); }
-  // Right answers per item. [n_items]
+  // Right answers per item, of the exact ones. [n_items]
   std::vector<double> n_right(int model) const;
+  // Puts the scores of further items of the same models and pairs behind these.
+  void append(const LockstepScores& more);
 };
 
 // Zeros (and answers that are right until a token is wrong) in the shape of a suite.

@@ -154,6 +154,19 @@ std::string settling(const EvalReport& report, int64_t n_more_items) {
                             : "More such items would not settle it.";
 }
 
+std::string sentence_of_looks(const EvalReport& report) {
+  if (report.looks.empty()) return "";
+  std::string counts;
+  for (const Look& look : report.looks) counts += (counts.empty() ? "" : ", ") + format_count(look.n_items);
+  const int64_t open = report.looks.back().n_open;
+  const std::string end = open == 0 ? "after the last, nothing is open"
+                                    : fmt::format("the budget, or the suite, ended with {} open", format_count(open));
+  return fmt::format(
+      "Judged after {} items: {}. The words of all these looks together are allowed 5 % false calls, of which the last "
+      "had {:.2g} %; intervals are those of one look.",
+      counts, end, 100 * report.alpha);
+}
+
 std::string format_bytes(uint64_t bytes) {
   const double value = static_cast<double>(bytes);
   if (value >= 1e9) return fmt::format("{:.2f} GB", value / 1e9);

@@ -12,6 +12,9 @@ std::string sentence_of(const EvalReport& report, const Recovery& recovery);
 std::string sentence_of(const EvalReport& report, const CacheEffect& effect);
 std::string sentence_of(const EvalReport& report, const Recommendation& recommendation);
 
+// How a sequential judgement went: when it looked, what is still open, how false calls were kept rare. Empty: it was none.
+std::string sentence_of_looks(const EvalReport& report);
+
 // A row's name; with its KV type or precision where another row of the same file differs in it.
 std::string label(const EvalReport& report, int row);
 

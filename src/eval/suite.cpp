@@ -1,6 +1,7 @@
 // Counting and naming of suites.
 #include "eval/suite.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "base/random.h"
@@ -25,7 +26,7 @@ class Hash {
 
 int64_t Suite::n_answers() const {
   int64_t n = 0;
-  for (const SuiteItem& item : items) n += static_cast<int64_t>(item.answers.size());
+  for (const SuiteItem& item : items) n += std::ranges::count(item.answers, true, &AnswerSpan::is_exact);
   return n;
 }
 
@@ -47,6 +48,7 @@ uint64_t Suite::hash() const {
     for (const AnswerSpan& span : item.answers) {
       hash.add(static_cast<uint64_t>(span.begin));
       hash.add(static_cast<uint64_t>(span.end));
+      if (!span.is_exact) hash.add("likelihood");
     }
   }
   return hash.value();

@@ -13,9 +13,11 @@ namespace carat {
 
 // Token positions [begin, end) of an item whose tokens are determined by what stands before: the answer and
 // the token that closes it. Correct when every one of them is the model's argmax (teacher-forced exact match,
-// which equals greedy decoding).
+// which equals greedy decoding). Where there are many good answers (prose), only the likelihood of this one is
+// judged: it counts among the answers' tokens and not among the answers.
 struct AnswerSpan {
   int begin, end;
+  bool is_exact = true;
 };
 
 struct SuiteItem {
@@ -34,7 +36,7 @@ struct Suite {
   std::string name;
   std::vector<SuiteItem> items;
 
-  int64_t n_answers() const;
+  int64_t n_answers() const;  // the exact ones
   int64_t n_scored_tokens() const;
   uint64_t hash() const;  // of categories, tokens and spans; printed beside every result
 };

@@ -283,7 +283,9 @@ class Writer {
 
   void footer() {
     out_ += "\n";
-    note(fmt::format("suite {} ({}), {}, {} threads, {:.1f} s", report_.suite_name, report_.suite_hash,
+    if (const std::string looks = sentence_of_looks(report_); !looks.empty()) note(looks);
+    const std::string asked = report_.template_hash.empty() ? "" : ", template " + report_.template_hash;
+    note(fmt::format("suite {} ({}{}), {}, {} threads, {:.1f} s", report_.suite_name, report_.suite_hash, asked,
                      report_.machine, report_.n_threads, report_.seconds));
   }
 

@@ -423,6 +423,8 @@ class Page {
     entry("program", report_.version);
     entry("machine", fmt::format("{}; {} threads used", report_.machine, report_.n_threads));
     entry("suite", fmt::format("{}, hash {}", report_.suite_name, report_.suite_hash));
+    if (!report_.template_hash.empty()) entry("chat template", "hash " + report_.template_hash);
+    entry("looks", sentence_of_looks(report_));
     if (report_.entropy)
       entry("entropy", fmt::format("{:.4f} nat per scored token: the best NLL that any model can reach",
                                    *report_.entropy));

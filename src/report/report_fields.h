@@ -261,6 +261,7 @@ void report(Io& io, Of<Io, EvalReport>& report) {
   io.group("suite", [&](auto& suite) {
     suite("name", report.suite_name);
     suite("hash", report.suite_hash);
+    suite("template_hash", report.template_hash);
     suite("n_items", report.n_items);
     suite("n_answers", report.n_answers);
     suite("n_tokens", report.n_tokens);
@@ -271,6 +272,12 @@ void report(Io& io, Of<Io, EvalReport>& report) {
   io.group("margins", [&](auto& margins) {
     margins("accuracy", report.margins.accuracy);
     margins("nll", report.margins.nll);
+  });
+  io("alpha", report.alpha);
+  io.list("looks", report.looks, [](auto& io_, auto& look, int) {
+    io_("n_items", look.n_items);
+    io_("alpha", look.alpha);
+    io_("n_open", look.n_open);
   });
   io("reference", report.reference);
   io("near_chance", report.near_chance);

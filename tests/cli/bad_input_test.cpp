@@ -195,7 +195,6 @@ TEST(BadInput, Requests) {
       {{"quantize", model, out, "Q8_0", "--tensor-type", "attn"}, "attn"},
       {{"run", folder / "none.gguf", "-p", "x"}, "none.gguf"},
       {{"synth", out, "--like", "e9z"}, "e9z"},
-      {{"compare", model}, "--suite"},
       {{"compare", model, "--suite", folder / "none.jsonl"}, "none.jsonl"},
       {{"compare", "--budget", "ram=lots"}, "lots"},
       {{"compare", "--kv", "q9"}, "q9"},

@@ -115,6 +115,37 @@ TEST_F(Compare, AStrangerAsParentIsWarnedOf) {
   EXPECT_TRUE(warns_of(judgement(folder / "j"), "wrong-reference"));
 }
 
+// What files are asked by default: the built-in suite, all but its documents here.
+TEST_F(Compare, TheBuiltInSuiteNeedsNoFile) {
+  const auto outcome = carat({"compare", folder / "a-q4_0.gguf", "--parent", link("a-q4_0.gguf", "a-bf16.gguf"), "--per-kind", "2",
+                              "--longest", "0", "--suite-seed", "5", "--no-speed", "--json", folder / "j"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json report = judgement(folder / "j");
+  EXPECT_EQ(report["suite"]["n_items"], 24);
+  EXPECT_NE(std::string(report["suite"]["name"]).find("built-in suite 1, seed 5"), std::string::npos);
+  EXPECT_EQ(std::string(report["suite"]["hash"]).size(), 16u);
+  EXPECT_EQ(std::string(report["suite"]["template_hash"]).size(), 16u);
+  EXPECT_EQ(report["rows"][0]["categories"].size(), 12u);
+  EXPECT_TRUE(report["looks"].empty());
+  EXPECT_NE(outcome.out.find(std::string(report["suite"]["template_hash"])), std::string::npos);
+}
+
+TEST_F(Compare, GoesOnUntilItIsDecided) {
+  const auto outcome = carat({"compare", folder / "a-q4_0.gguf", "--parent", link("a-q4_0.gguf", "a-bf16.gguf"), "--suite", folder / "questions.jsonl",
+                              "--until-decided", "--budget-minutes", "1", "--no-speed", "--json", folder / "j"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const Json report = judgement(folder / "j");
+  ASSERT_EQ(report["looks"].size(), 1u);  // all six items of the file at once
+  EXPECT_EQ(report["looks"][0]["n_items"], 6);
+  EXPECT_NEAR(report["alpha"].get<double>(), 0.05, 1e-12);
+  EXPECT_NE(outcome.out.find("Judged after 6 items"), std::string::npos);
+}
+
+TEST_F(Compare, CheckersThatNeedAText) {
+  overwrite(folder / "checked.jsonl", "{\"question\": \"1 + 1?\", \"answer\": \"2\", \"checker\": \"number\"}\n");
+  expect_refused(carat({"compare", folder / "a-q4_0.gguf", "--suite", folder / "checked.jsonl"}), "line 1: the checker \"number\"");
+}
+
 TEST_F(Compare, WordsOfTheCommandAreQuoted) {
   std::filesystem::rename(folder / "a-q4_0.gguf", folder / "it's a.gguf");
   const auto outcome = carat({"compare", folder / "it's a.gguf", "--suite", folder / "questions.jsonl", "--no-speed",
@@ -184,6 +215,17 @@ TEST_F(Lab, ItsSuiteJudgesFilesThatSpeakItsLanguage) {
   const Json report = judgement(folder / "j");
   EXPECT_NE(std::string(report["suite"]["name"]).find("4 documents per kind"), std::string::npos);
   EXPECT_GT(row_of(report, "lab-s")["accuracy"].get<double>(), 0.5);  // it understands what it is asked
+
+  // It is also what such files are asked by default, and more and more of it until all is said.
+  const auto decided = carat({"compare", small, "--parent", small + "=" + parent, "--until-decided", "--max-items", "256", "--no-speed",
+                              "--json", folder / "k"});
+  ASSERT_EQ(decided.code, 0) << decided.err;
+  const Json steps = judgement(folder / "k");
+  EXPECT_NE(std::string(steps["suite"]["name"]).find("lab language"), std::string::npos);
+  ASSERT_EQ(steps["looks"].size(), 2u);
+  EXPECT_EQ(steps["looks"][0]["n_items"], 128);
+  EXPECT_EQ(steps["looks"][1]["n_items"], 256);
+  EXPECT_EQ(steps["suite"]["n_items"], 256);
 
   ASSERT_EQ(carat({"synth", folder / "other.gguf", "--like", "e2b", "--layers", "5", "--width-divisor", "24", "--vocab",
                    "512"})

@@ -95,6 +95,7 @@ inline LockstepScores scores(const Plan& plan, const Suite& s, uint64_t seed) {
     out.n_tokens.push_back(static_cast<double>(item.n_scored()));
     out.n_answer_tokens.push_back(5);
     out.n_answers.push_back(2);
+    out.is_exact.insert(out.is_exact.end(), 2, 1);
     out.first_answer.push_back(out.first_answer.back() + 2);
     out.first_token.push_back(out.first_token.back() + item.n_scored());
   }

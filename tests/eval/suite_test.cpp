@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "eval/scores.h"
 #include "eval/suite_file.h"
 #include "model/vocabulary.h"
 
@@ -69,12 +70,128 @@ TEST(SuiteFile, QuestionsAndAnswersHoldNoControlTokens) {
   EXPECT_EQ(count(read(R"({"prompt": "<turn|>", "answer": "<|turn><turn|>"})"), "<turn|>"), 2);
 }
 
+TEST(SuiteFile, MessagesGoIntoTheTemplate) {
+  const Tokenizer t = tokenizer();
+  const auto read = [&](const std::string& line) { return parse_suite(line, "s", t, config()).take().items.at(0); };
+  const SuiteItem asked = read(R"({"question": "17 + 25?", "answer": "42"})");
+  const std::string user = R"({"role": "user", "content": "17 + 25?"})";
+  const SuiteItem beside = read(R"({"messages": [)" + user + R"(], "answer": "42"})");
+  const SuiteItem last = read(R"({"messages": [)" + user + R"(, {"role": "assistant", "content": "42"}]})");
+  for (const SuiteItem& item : {beside, last}) {
+    EXPECT_EQ(item.tokens, asked.tokens);
+    EXPECT_EQ(item.first_scored, asked.first_scored);
+    ASSERT_EQ(item.answers.size(), 1u);
+    EXPECT_EQ(text_of(t, item, item.answers[0]), "42<turn|>");
+  }
+  // What was said before is no answer.
+  Config wide = config();
+  wide.context_length = 256;
+  const Suite longer = parse_suite(R"({"messages": [{"role": "system", "content": "brief"}, {"role": "user", "content": "1?"},)"
+                                   R"({"role": "assistant", "content": "one"}, {"role": "user", "content": "2?"}], "answer": "two"})", "s", t, wide).take();
+  ASSERT_EQ(longer.n_answers(), 1);
+  EXPECT_EQ(text_of(t, longer.items[0], longer.items[0].answers[0]), "two<turn|>");
+  EXPECT_NE(t.decode(longer.items[0].tokens, true).find("<|turn>model\none<turn|>"), std::string::npos);
+}
+
+TEST(SuiteFile, ACallCanBeTheAnswer) {
+  const Tokenizer t = tokenizer();
+  Config wide = config();
+  wide.context_length = 512;
+  const std::string tools = R"("tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object",)"
+                            R"("properties": {"at": {"type": "string"}}}}}])";
+  const std::string call = R"({"role": "assistant", "tool_calls": [{"function": {"name": "look", "arguments": {"at": "x"}}}]})";
+  const std::string messages = R"({"messages": [{"role": "user", "content": "look"}, )";
+  for (const bool small : {true, false}) {
+    wide.per_layer_dim = small ? 1 : 0;
+    const Suite suite = parse_suite(messages + call + "], " + tools + "}", "s", t, wide).take();
+    ASSERT_EQ(suite.n_answers(), 1);
+    EXPECT_EQ(text_of(t, suite.items[0], suite.items[0].answers[0]),
+              "<|tool_call>call:look{at:<|\"|>x<|\"|>}<tool_call|><|tool_response>");
+  }
+  const auto message = [&](const std::string& line) { return parse_suite(line, "s", t, wide).error().message; };
+  EXPECT_NE(message(messages + R"({"role": "assistant", "content": "x"}], "answer": "y"})").find("one answer"), std::string::npos);
+  EXPECT_NE(message(R"({"messages": [{"role": "user", "content": "look"}]})").find("one answer"), std::string::npos);
+  EXPECT_NE(message(R"({"messages": [{"role": "assistant", "content": "x"}]})").find("without a question"), std::string::npos);
+  EXPECT_NE(message(messages + R"({"role": "assistant", "content": "x", "reasoning": "hm"}]})").find("thinking"), std::string::npos);
+  EXPECT_NE(message(R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}], "answer": "y"})").find("pictures"),
+            std::string::npos);
+  EXPECT_NE(message(R"({"messages": 3, "answer": "y"})"), "");
+}
+
+TEST(SuiteFile, CheckersSayWhatIsJudged) {
+  const Tokenizer t = tokenizer();
+  const auto parse = [&](const std::string& checker) {
+    return parse_suite(R"({"question": "x", "answer": "some prose", "checker": ")" + checker + "\"}", "s", t, config());
+  };
+  const Suite exact = parse("exact").take(), prose = parse("likelihood").take();
+  EXPECT_EQ(exact.n_answers(), 1);
+  EXPECT_EQ(prose.n_answers(), 0);
+  EXPECT_EQ(prose.items[0].tokens, exact.items[0].tokens);
+  ASSERT_EQ(prose.items[0].answers.size(), 1u);
+  EXPECT_FALSE(prose.items[0].answers[0].is_exact);
+  EXPECT_NE(prose.hash(), exact.hash());
+  for (const char* checker : {"contains", "regex", "json", "number", ""}) {
+    const auto refused = parse(checker);
+    ASSERT_FALSE(refused.has_value()) << checker;
+    EXPECT_NE(refused.error().message.find("expected \"exact\" or \"likelihood\""), std::string::npos);
+    EXPECT_EQ(refused.error().message.find('\n'), std::string::npos);
+  }
+  const Suite prompt = parse_suite(R"({"prompt": "x", "answer": "y", "checker": "likelihood"})", "s", t, config()).take();
+  EXPECT_FALSE(prompt.items[0].answers.at(0).is_exact);
+}
+
+TEST(Scores, ProseCountsAmongTokensAlone) {
+  Suite suite;
+  suite.items.resize(2);
+  suite.items[0] = {"a", {2, 5, 6, 7, 8}, {{2, 3}, {3, 5, false}}, 1};
+  suite.items[1] = {"b", {2, 5}, {{1, 2}}, 1};
+  const LockstepScores scores = empty_scores(suite, 1, 0);
+  EXPECT_EQ(scores.n_answers, (std::vector<double>{1, 1}));
+  EXPECT_EQ(scores.n_answer_tokens, (std::vector<double>{3, 1}));
+  EXPECT_EQ(scores.n_right(0), (std::vector<double>{1, 1}));  // nothing wrong was seen yet, and prose is not right
+}
+
+TEST(Scores, AppendedOnesAreThoseOfTheWhole) {
+  const auto fill = [](LockstepScores& s, int from) {
+    // A value that says which item, answer or token it belongs to.
+    for (size_t m = 0; m < s.models.size(); ++m) {
+      for (size_t i = 0; i < s.models[m].nll.size(); ++i) s.models[m].nll[i] = from + static_cast<double>(i + 100 * m);
+      for (size_t a = 0; a < s.models[m].correct.size(); ++a) s.models[m].correct[a] = (static_cast<size_t>(from) + a) % 2;
+    }
+    for (size_t i = 0; i < s.pairs[0].kld.size(); ++i) s.pairs[0].kld[i] = from + static_cast<double>(i);
+  };
+  Suite first, second, all;
+  first.items = {{"a", {2, 5, 6}, {{1, 2}, {2, 3}}, 1}, {"b", {2, 5, 6, 7}, {}, 2}};
+  second.items = {{"a", {2, 9, 6}, {{2, 3, false}}, 1}};
+  for (const Suite* s : {&first, &second}) all.items.insert(all.items.end(), s->items.begin(), s->items.end());
+  LockstepScores joined = empty_scores(first, 2, 1), more = empty_scores(second, 2, 1), whole = empty_scores(all, 2, 1);
+  fill(joined, 0);
+  fill(more, 2);
+  fill(whole, 0);
+  joined.append(more);
+  EXPECT_EQ(joined.first_answer, whole.first_answer);
+  EXPECT_EQ(joined.first_token, whole.first_token);
+  EXPECT_EQ(joined.is_exact, whole.is_exact);
+  EXPECT_EQ(joined.n_tokens, whole.n_tokens);
+  EXPECT_EQ(joined.n_answers, whole.n_answers);
+  EXPECT_EQ(joined.n_answer_tokens, whole.n_answer_tokens);
+  for (size_t m = 0; m < 2; ++m) {
+    EXPECT_EQ(joined.models[m].nll, whole.models[m].nll);
+    EXPECT_EQ(joined.models[m].correct, whole.models[m].correct);
+    EXPECT_EQ(joined.models[m].answer_nll.size(), 3u);
+    EXPECT_EQ(joined.models[m].token_nll.size(), whole.models[m].token_nll.size());
+  }
+  EXPECT_EQ(joined.pairs[0].kld, whole.pairs[0].kld);
+  EXPECT_EQ(joined.pairs[0].token_kld.size(), whole.pairs[0].token_kld.size());
+  EXPECT_EQ(joined.n_right(1), whole.n_right(1));
+}
+
 TEST(SuiteFile, UnknownKeysAreNamed) {
   const Tokenizer t = tokenizer();
   const auto message = [&](const char* line) { return parse_suite(line, "s", t, config()).error().message; };
   EXPECT_EQ(message(R"({"question": "x", "answer": "y", "catgory": "z"})"),
             "s: line 1: unknown key \"catgory\"; a line with \"question\" may have \"question\", \"answer\", "
-            "\"category\"");
+            "\"category\", \"checker\"");
   EXPECT_NE(message(R"({"question": "x", "answer": "y", "end": "z"})").find("\"end\""), std::string::npos);
   EXPECT_NE(message(R"({"text": "x", "answer": "y"})").find("\"answer\""), std::string::npos);
 }
@@ -136,6 +253,7 @@ TEST(Suite, HashNoticesEveryChange) {
   EXPECT_TRUE(changed([](Suite& s) { s.items[0].category = "c"; }));
   EXPECT_TRUE(changed([](Suite& s) { s.items[0].tokens[3] = 8; }));
   EXPECT_TRUE(changed([](Suite& s) { s.items[0].answers[0].end = 4; }));
+  EXPECT_TRUE(changed([](Suite& s) { s.items[0].answers[0].is_exact = false; }));
   EXPECT_TRUE(changed([](Suite& s) { s.items[0].first_scored = 2; }));
   EXPECT_TRUE(changed([](Suite& s) { std::swap(s.items[0], s.items[1]); }));
   EXPECT_TRUE(changed([](Suite& s) { s.items.pop_back(); }));
