@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "base/file.h"
@@ -17,6 +18,7 @@
 #include "report/eval_text.h"
 #include "report/html.h"
 #include "report/json.h"
+#include "report/plan_text.h"
 #include "report/terminal.h"
 
 namespace carat::cli {
@@ -26,13 +28,20 @@ constexpr const char* kLabSuite = "lab";
 
 struct Flags {
   NamedFiles named;
-  std::string kv = "f16", budget, suite, json, report, lab;
+  std::string kv = "f16", budget, suite, json, report, lab, memory, resume;
   int n_per_kind = 0;  // 0: as the lab model says, or the lab's own number
   bool fast = false, no_speed = false;
   int n_threads = 0;
 
   int thread_count() const { return n_threads > 0 ? n_threads : default_thread_count(); }
 };
+
+// Work that takes a while, or is not done in one go, says so first.
+void print_plan(const LockstepPlan& plan) {
+  constexpr double kLongSeconds = 30;
+  if (plan.seconds < kLongSeconds && !plan.streams() && plan.n_items_saved == 0) return;
+  std::fprintf(stderr, "%s", render_text(plan).c_str());
+}
 
 class Comparer {
  public:
@@ -44,6 +53,9 @@ class Comparer {
     if (!flags.budget.empty()) request.budget = TRY(parse_budget(flags.budget));
     request.measure_speed = !flags.no_speed;
     request.n_threads = flags.thread_count();
+    if (!flags.memory.empty()) request.memory_bytes = TRY(parse_memory(flags.memory));
+    request.saved_path = flags.resume;
+    request.on_plan = print_plan;
     request.command = typed_command();
     return Comparer(flags, std::move(request));
   }
@@ -117,9 +129,10 @@ Result<int> compare_files(const Flags& flags) {
     return fail("compare: --suite says what to ask the files: 'lab', or a file of lines {{\"question\": …, \"answer\": …}}");
   auto inputs = input_paths(flags.named);
   if (flags.suite != kLabSuite) inputs.push_back(flags.suite);
-  TRY(check_outputs({flags.json, flags.report}, inputs));
+  TRY(check_outputs({flags.json, flags.report, flags.resume}, inputs));
   auto files = TRY(open_user_files(flags.named));
-  for (const CompareFile& file : files) TRY(check_outputs_beside({flags.json, flags.report}, file.model->file));
+  for (const CompareFile& file : files)
+    TRY(check_outputs_beside({flags.json, flags.report, flags.resume}, file.model->file));
   const Suite suite = TRY(open_suite(flags, files));
   TRY(comparer.judge(std::move(files), suite));
   TRY(comparer.publish());
@@ -128,11 +141,11 @@ Result<int> compare_files(const Flags& flags) {
 
 // Options that would have no effect are refused: somebody believes that they have one.
 Result<int> run_compare(const Flags& flags, const CLI::App& app) {
-  for (const char* name : {"--lab", "--suite", "--budget", "--json", "--report"})
+  for (const char* name : {"--lab", "--suite", "--budget", "--json", "--report", "--memory", "--resume"})
     if (const auto* option = app.get_option(name); option->count() > 0 && option->as<std::string>().empty())
       return fail("{}: is empty", name);
   if (flags.named.files.empty()) {
-    TRY(refuse(app, {"--suite", "--parent", "--qat", "--control"},
+    TRY(refuse(app, {"--suite", "--parent", "--qat", "--control", "--resume"},
                "is about files of your own, and none is given (without files, the lab family is judged)"));
     return compare_lab(flags);
   }
@@ -171,6 +184,15 @@ Run add_compare(CLI::App& app) {
   app.add_flag("--no-speed", flags->no_speed, "do not measure speed")->group(group);
   app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")
       ->check(CLI::Range(1, 1024))
+      ->group(group);
+
+  group = "Long work";
+  app.add_option("--memory", flags->memory,
+                 "memory to use, e.g. 8G (default: what is free); files that do not fit are read once per pass")
+      ->group(group);
+  app.add_option("--resume", flags->resume,
+                 "keep what is scored in this file after every pass, and go on from it: after an interruption, the same\n"
+                 "command again")
       ->group(group);
 
   group = "What comes out";

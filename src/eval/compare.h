@@ -1,6 +1,7 @@
 // compare: the judgement. Files in, EvalReport out; who is whose parent is said by the caller.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "eval/eval_report.h"
+#include "eval/lockstep.h"
 #include "eval/suite.h"
 #include "model/model.h"
 
@@ -38,6 +40,10 @@ struct CompareRequest {
   std::string command;  // as typed, for the report
   std::string title;    // EvalReport::title
   Progress progress;
+  // Of the run in lockstep, see eval/lockstep.h.
+  int64_t memory_bytes = 0;
+  std::string saved_path;
+  std::function<void(const LockstepPlan&)> on_plan;
 };
 
 // Errors: no files, an index that is none, and those of run_lockstep.
