@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -95,6 +96,37 @@ Result<void> flush_folder(const std::string& folder) {
   return {};
 }
 
+// MADV_POPULATE_READ, which older headers lack.
+constexpr int kPopulateRead = 22;
+
+size_t page_size() { return static_cast<size_t>(::sysconf(_SC_PAGESIZE)); }
+
+struct Pages {
+  std::byte* begin;
+  size_t size;  // bytes
+};
+
+// The pages of a mapping (whose begin is one's) that hold any of `range`.
+Pages pages_around(std::span<const std::byte> range, const std::byte* data, size_t size) {
+  if (range.empty() || data == nullptr) return {nullptr, 0};
+  CHECK(range.data() >= data && range.data() + range.size() <= data + size);
+  const size_t page = page_size();
+  const size_t begin = static_cast<size_t>(range.data() - data) / page * page;
+  const size_t end = static_cast<size_t>(range.data() - data) + range.size();
+  return {const_cast<std::byte*>(data) + begin, end - begin};
+}
+
+// Those that lie wholly in it; behind the end of the file nothing lies.
+Pages pages_within(std::span<const std::byte> range, const std::byte* data, size_t size) {
+  if (range.empty() || data == nullptr) return {nullptr, 0};
+  CHECK(range.data() >= data && range.data() + range.size() <= data + size);
+  const size_t page = page_size();
+  const size_t from = static_cast<size_t>(range.data() - data), to = from + range.size();
+  const size_t begin = (from + page - 1) / page * page, end = to == size ? to : to / page * page;
+  if (begin >= end) return {nullptr, 0};
+  return {const_cast<std::byte*>(data) + begin, end - begin};
+}
+
 extern "C" void on_lost_mapping(int) {
   constexpr std::string_view message = "carat: a mapped file was truncated or cannot be read while in use\n";
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, message.data(), message.size());
@@ -119,11 +151,45 @@ Result<std::shared_ptr<const MappedFile>> MappedFile::map(int descriptor, const 
   }
   if (TRY(size_of(descriptor, path)) != file->size_)
     return fail("{}: changed while it was opened, expected {} bytes", path, file->size_);
+  file->descriptor_ = ::fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (file->descriptor_ < 0) return system_error("open", path);
   return std::shared_ptr<const MappedFile>(std::move(file));
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MappedFile::ask_for(std::span<const std::byte> range) const {
+  const Pages pages = pages_around(range, data_, size_);
+  if (pages.size > 0) ::madvise(pages.begin, pages.size, MADV_WILLNEED);
+}
+
+void MappedFile::read_in(std::span<const std::byte> range) const {
+  constexpr size_t kSlice = size_t{8} << 20;
+  const Pages pages = pages_around(range, data_, size_);
+  for (size_t at = 0; at < pages.size; at += kSlice) {
+    // One slice is under way while the one before it is waited for.
+    const size_t ahead = at == 0 ? 0 : at + kSlice, end = std::min(pages.size, at + 2 * kSlice);
+    if (ahead < end) ::madvise(pages.begin + ahead, end - ahead, MADV_WILLNEED);
+    const size_t n = std::min(kSlice, pages.size - at);
+    if (::madvise(pages.begin + at, n, kPopulateRead) == 0) continue;
+    for (size_t byte = 0; byte < n; byte += page_size())  // a kernel older than 5.14
+      (void)*reinterpret_cast<volatile const std::byte*>(pages.begin + at + byte);
+  }
+}
+
+void MappedFile::drop(std::span<const std::byte> range) const {
+  const Pages pages = pages_within(range, data_, size_);
+  if (pages.size == 0) return;
+  ::madvise(pages.begin, pages.size, MADV_DONTNEED);
+  ::posix_fadvise(descriptor_, static_cast<off_t>(pages.begin - data_), static_cast<off_t>(pages.size), POSIX_FADV_DONTNEED);
+}
+
+void MappedFile::expect_scattered_reads(std::span<const std::byte> range) const {
+  const Pages pages = pages_within(range, data_, size_);
+  if (pages.size > 0) ::madvise(pages.begin, pages.size, MADV_RANDOM);
 }
 
 void MappedFile::release_pages() const {

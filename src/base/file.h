@@ -27,6 +27,19 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   const std::string& path() const { return path_; }
 
+  // For parts of the file: bytes() or a piece of it.
+  //
+  // Reads the pages of `range` into memory and this process, the system reading ahead of it; waits for them. A file
+  // that cannot be read ends the process as any touch would.
+  void read_in(std::span<const std::byte> range) const;
+  // Takes the pages that lie wholly in `range` out of this process, and out of the system's cache unless somebody else
+  // has them mapped: what is streamed then never pushes out what is to stay. They come back when touched.
+  void drop(std::span<const std::byte> range) const;
+  // Announces reads all over `range`, in no order: each touch reads its own page and no more.
+  void expect_scattered_reads(std::span<const std::byte> range) const;
+  // Asks for the pages of `range` without waiting for them.
+  void ask_for(std::span<const std::byte> range) const;
+
   // Takes the pages touched so far out of this process; they come back, from the system's cache where it has them,
   // when they are touched again. For measuring what a job touches.
   void release_pages() const;
@@ -36,6 +49,7 @@ class MappedFile {
   static Result<std::shared_ptr<const MappedFile>> map(int descriptor, const std::string& path);
   MappedFile() = default;
   std::string path_;
+  int descriptor_ = -1;  // kept open for drop()
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
 };

@@ -2,6 +2,7 @@
 #include "base/machine.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <charconv>
@@ -167,6 +168,23 @@ int useful_threads(std::span<const int> allowed, const SystemFolders& folders) {
   const double granted = std::max(1.0, granted_cpus(folders));
   const auto n = static_cast<double>(std::max<size_t>(n_cores, 1));
   return static_cast<int>(std::min(n, granted));
+}
+
+int64_t available_memory_bytes(const SystemFolders& folders) {
+  int64_t least = memory_limit_bytes(folders);
+  struct rlimit resident {};
+  if (::getrlimit(RLIMIT_RSS, &resident) == 0 && resident.rlim_cur != RLIM_INFINITY && resident.rlim_cur <= INT64_MAX)
+    least = std::min(least, static_cast<int64_t>(resident.rlim_cur));
+  std::ifstream info(folders.proc + "/meminfo");
+  for (std::string line; std::getline(info, line);) {  // "MemAvailable:   21853788 kB"
+    constexpr std::string_view key = "MemAvailable:";
+    if (!line.starts_with(key) || !line.ends_with(" kB")) continue;
+    std::string_view number = std::string_view(line).substr(key.size(), line.size() - key.size() - 3);
+    number.remove_prefix(std::min(number.find_first_not_of(' '), number.size()));
+    const auto kilobytes = parse_number(number);
+    if (kilobytes && *kilobytes >= 0 && *kilobytes <= INT64_MAX / 1024) least = std::min(least, *kilobytes * 1024);
+  }
+  return least;
 }
 
 int64_t memory_limit_bytes(const SystemFolders& folders) {

@@ -29,4 +29,8 @@ int useful_threads(std::span<const int> allowed, const SystemFolders& folders = 
 // The least memory limit of the control groups that this process is in, in bytes; INT64_MAX where there is none.
 int64_t memory_limit_bytes(const SystemFolders& folders = {});
 
+// Memory that this process may hope for, in bytes: what the machine could give without swapping (MemAvailable), but no
+// more than memory_limit_bytes() and the user's own limit of resident memory (ulimit -m). INT64_MAX where nothing tells.
+int64_t available_memory_bytes(const SystemFolders& folders = {});
+
 }  // namespace carat

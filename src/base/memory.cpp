@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +19,20 @@ namespace {
 
 // From here on memory comes from the system as zero pages, one by one as they are touched.
 constexpr size_t kMappedBytes = size_t{1} << 20;
+
+struct ResidentSet {
+  uint64_t all = 0, of_files = 0;  // bytes; shared memory counts as a file
+};
+
+ResidentSet resident_set() {
+  std::FILE* file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr) return {};
+  unsigned long long total = 0, resident = 0, shared = 0;
+  const int fields = std::fscanf(file, "%llu %llu %llu", &total, &resident, &shared);
+  std::fclose(file);
+  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  return fields == 3 ? ResidentSet{resident * page, shared * page} : ResidentSet{};
+}
 
 }  // namespace
 
@@ -54,13 +69,11 @@ void release_freed_memory() {
 #endif
 }
 
-uint64_t resident_bytes() {
-  std::FILE* file = std::fopen("/proc/self/statm", "r");
-  if (file == nullptr) return 0;
-  unsigned long long total = 0, resident = 0;
-  const int fields = std::fscanf(file, "%llu %llu", &total, &resident);
-  std::fclose(file);
-  return fields == 2 ? resident * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+uint64_t resident_bytes() { return resident_set().all; }
+
+uint64_t anonymous_bytes() {
+  const ResidentSet set = resident_set();
+  return set.all - std::min(set.all, set.of_files);
 }
 
 uint64_t peak_resident_bytes() {

@@ -64,5 +64,7 @@ void release_freed_memory();
 // Resident set of this process in bytes, now and at its peak; 0 where the system does not tell.
 uint64_t resident_bytes();
 uint64_t peak_resident_bytes();
+// Of the resident set, what no file holds: it cannot be dropped and read again.
+uint64_t anonymous_bytes();
 
 }  // namespace carat

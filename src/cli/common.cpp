@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 
+#include "eval/choice.h"
 #include "hub/cache.h"
 #include "quant/codec.h"
 
@@ -95,6 +97,13 @@ Result<std::vector<KvType>> parse_kv_types(const std::string& text) {
     types.push_back(*type);
   }
   return types;
+}
+
+Result<int64_t> parse_memory(const std::string& text) {
+  const auto budget = parse_budget("ram=" + text);
+  if (!budget || budget->ram_bytes == 0 || text.find(',') != std::string::npos)
+    return fail("--memory: '{}' is no amount of memory; expected one such as 8G or 700M", text);
+  return static_cast<int64_t>(std::min<uint64_t>(budget->ram_bytes, INT64_MAX));
 }
 
 Result<TensorType> parse_written_type(std::string_view name, std::string_view flag) {

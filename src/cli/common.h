@@ -40,6 +40,9 @@ Result<std::vector<Token>> parse_token_list(const std::string& text, int64_t n_v
 // "f16,q8_0,q8_0/q4_0" -> types that a cache can have.
 Result<std::vector<KvType>> parse_kv_types(const std::string& text);
 
+// "8G", "700M" -> bytes.
+Result<int64_t> parse_memory(const std::string& text);
+
 // The parts of "a,b,c".
 std::vector<std::string_view> split(std::string_view text, char separator);
 

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
 #include <filesystem>
 
 #include "base/file.h"
@@ -19,6 +20,7 @@
 #include "report/html.h"
 #include "report/json.h"
 #include "report/json_read.h"
+#include "report/plan_text.h"
 #include "report/terminal.h"
 
 namespace carat::cli {
@@ -27,7 +29,7 @@ namespace {
 struct Flags {
   NamedFiles named;
   SuiteFlags asked;
-  std::string kv = "f16", budget, json, report, lab;
+  std::string kv = "f16", budget, json, report, lab, memory, resume;
   bool fast = false, no_speed = false, merge = false, schema = false;
   int n_threads = 0;
 
@@ -52,6 +54,13 @@ Result<void> publish(const std::vector<EvalReport>& reports, const Flags& flags)
   return {};
 }
 
+// Work that takes a while, or is not done in one go, says so first.
+void print_plan(const LockstepPlan& plan) {
+  constexpr double kLongSeconds = 30;
+  if (plan.seconds < kLongSeconds && !plan.streams() && plan.n_items_saved == 0) return;
+  std::fprintf(stderr, "%s", render_text(plan).c_str());
+}
+
 class Comparer {
  public:
   // Everything that the flags alone can be wrong in.
@@ -62,6 +71,9 @@ class Comparer {
     if (!flags.budget.empty()) request.budget = TRY(parse_budget(flags.budget));
     request.measure_speed = !flags.no_speed;
     request.n_threads = flags.thread_count();
+    if (!flags.memory.empty()) request.memory_bytes = TRY(parse_memory(flags.memory));
+    request.saved_path = flags.resume;
+    request.on_plan = print_plan;
     request.command = typed_command();
     return Comparer(flags, std::move(request));
   }
@@ -125,9 +137,10 @@ Result<int> compare_files(const Flags& flags) {
   Comparer comparer = TRY(Comparer::create(flags));
   auto inputs = input_paths(flags.named);
   if (!flags.asked.path().empty()) inputs.push_back(flags.asked.path());
-  TRY(check_outputs({flags.json, flags.report}, inputs));
+  TRY(check_outputs({flags.json, flags.report, flags.resume}, inputs));
   auto files = TRY(open_user_files(flags.named));
-  for (const CompareFile& file : files) TRY(check_outputs_beside({flags.json, flags.report}, file.model->file));
+  for (const CompareFile& file : files)
+    TRY(check_outputs_beside({flags.json, flags.report, flags.resume}, file.model->file));
   if (flags.asked.until_decided) {
     const auto source = TRY(flags.asked.open_source(files));
     TRY(comparer.judge(std::move(files), *source));
@@ -156,7 +169,7 @@ Result<int> merge_files(const Flags& flags) {
 
 // Options that would have no effect are refused: somebody believes that they have one.
 Result<int> run_compare(const Flags& flags, const CLI::App& app) {
-  for (const char* name : {"--lab", "--budget", "--json", "--report"})
+  for (const char* name : {"--lab", "--budget", "--json", "--report", "--memory", "--resume"})
     if (const auto* option = app.get_option(name); option->count() > 0 && option->as<std::string>().empty())
       return fail("{}: is empty", name);
   if (flags.schema) {
@@ -165,16 +178,18 @@ Result<int> run_compare(const Flags& flags, const CLI::App& app) {
   }
   TRY(flags.asked.check(app));
   if (flags.merge) {
-    TRY(refuse(app, {"--suite", "--per-kind", "--longest", "--until-decided", "--parent", "--qat", "--control", "--lab", "--kv", "--fast", "--no-speed", "--budget", "--threads"},
+    TRY(refuse(app, {"--suite", "--per-kind", "--longest", "--until-decided", "--parent", "--qat", "--control", "--lab", "--kv", "--fast", "--no-speed", "--budget", "--memory", "--resume", "--threads"},
                "is about judging, and --merge only puts judgements together that were made before"));
     return merge_files(flags);
   }
   if (flags.named.files.empty()) {
-    TRY(refuse(app, {"--suite", "--longest", "--parent", "--qat", "--control"},
+    TRY(refuse(app, {"--suite", "--longest", "--parent", "--qat", "--control", "--resume"},
                "is about files of your own, and none is given (without files, the lab family is judged)"));
     return compare_lab(flags);
   }
   TRY(refuse(app, {"--lab"}, "chooses models of the lab family, which is judged only where no files are given"));
+  if (flags.asked.until_decided)
+    TRY(refuse(app, {"--resume"}, "keeps the scores of one suite, and --until-decided asks one after another"));
   return compare_files(flags);
 }
 
@@ -205,6 +220,15 @@ Run add_compare(CLI::App& app) {
   app.add_flag("--no-speed", flags->no_speed, "do not measure speed")->group(group);
   app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")
       ->check(CLI::Range(1, 1024))
+      ->group(group);
+
+  group = "Long work";
+  app.add_option("--memory", flags->memory,
+                 "memory to use, e.g. 8G (default: what is free); files that do not fit are read once per pass")
+      ->group(group);
+  app.add_option("--resume", flags->resume,
+                 "keep what is scored in this file after every pass, and go on from it: after an interruption, the same\n"
+                 "command again")
       ->group(group);
 
   group = "What comes out";

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/machine.h"
 #include "eval/assemble.h"
 #include "eval/file_facts.h"
 #include "eval/guard_weights.h"
@@ -44,17 +45,26 @@ LockstepRequest lockstep_request(const CompareRequest& request, const Plan& plan
   LockstepRequest lockstep;
   lockstep.suite = &suite;
   for (const ReportRow& row : plan.rows)
-    lockstep.models.push_back({request.files[static_cast<size_t>(row.file)].model, row.kv, row.precision});
+    lockstep.models.push_back(
+        {request.files[static_cast<size_t>(row.file)].model, row.kv, row.precision, row.fingerprint});
   lockstep.pairs = plan.pairs;
   lockstep.n_threads = request.n_threads;
   lockstep.progress = request.progress;
+  lockstep.memory_bytes = request.memory_bytes;
+  lockstep.saved_path = request.saved_path;
+  lockstep.on_plan = request.on_plan;
   return lockstep;
+}
+
+// A file that memory cannot hold would be read from disk for every token: nobody runs it so.
+bool fits_memory(const CompareRequest& request, const ReportRow& row) {
+  return static_cast<int64_t>(row.bytes) <= (request.memory_bytes > 0 ? request.memory_bytes : available_memory_bytes());
 }
 
 Result<void> measure_speeds(const CompareRequest& request, std::vector<ReportRow>& rows) {
   for (size_t r = 0; r < rows.size(); ++r) {
     ReportRow& row = rows[r];
-    if (row.precision != rows.front().precision) continue;
+    if (row.precision != rows.front().precision || !fits_memory(request, row)) continue;
     const Speed speed =
         TRY(measure_speed(request.files[static_cast<size_t>(row.file)].model, row.kv, request.n_threads));
     row.prefill_tok_s = speed.prefill_tok_s;

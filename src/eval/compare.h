@@ -1,6 +1,7 @@
 // compare: the judgement. Files in, EvalReport out; who is whose parent is said by the caller.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/result.h"
 #include "eval/eval_report.h"
 #include "eval/item_source.h"
+#include "eval/lockstep.h"
 #include "eval/sequential.h"
 #include "eval/suite.h"
 #include "model/model.h"
@@ -42,6 +44,10 @@ struct CompareRequest {
   std::string command;  // as typed, for the report
   std::string title;    // EvalReport::title
   Progress progress;
+  // Of the run in lockstep, see eval/lockstep.h.
+  int64_t memory_bytes = 0;
+  std::string saved_path;
+  std::function<void(const LockstepPlan&)> on_plan;
 };
 
 // Errors: no files, an index that is none, and those of run_lockstep.

@@ -43,25 +43,63 @@ TensorType main_type(std::span<const Tensor> tensors) {
   return type;
 }
 
-std::string fingerprint(std::span<const std::byte> bytes) {
-  constexpr uint64_t kFactor = 0x9fb21c651e98df25u;
-  uint64_t lanes[4] = {1, 2, 3, 4};  // independent chains: memory speed
-  size_t i = 0;
-  for (; i + 32 <= bytes.size(); i += 32) {
-    uint64_t words[4];
-    std::memcpy(words, bytes.data() + i, sizeof words);
-    for (size_t j = 0; j < 4; ++j) lanes[j] = std::rotl((lanes[j] ^ words[j]) * kFactor, 29);
+namespace {
+
+// The state of a fingerprint; content comes in slices of which all but the last are multiples of 32 bytes.
+class Fingerprint {
+ public:
+  void add(std::span<const std::byte> bytes) {
+    constexpr uint64_t kFactor = 0x9fb21c651e98df25u;
+    size_t i = 0;
+    for (; i + 32 <= bytes.size(); i += 32) {
+      uint64_t words[4];
+      std::memcpy(words, bytes.data() + i, sizeof words);
+      for (size_t j = 0; j < 4; ++j) lanes_[j] = std::rotl((lanes_[j] ^ words[j]) * kFactor, 29);
+    }
+    rest_ = bytes.subspan(i);
+    n_bytes_ += bytes.size();
   }
-  uint64_t state = mix64(bytes.size());
-  for (const uint64_t lane : lanes) state = mix64(state ^ lane);
-  for (; i < bytes.size(); ++i) state = mix64(state ^ static_cast<uint64_t>(bytes[i]));
-  return fmt::format("{:016x}", state);
+  std::string text() const {
+    uint64_t state = mix64(n_bytes_);
+    for (const uint64_t lane : lanes_) state = mix64(state ^ lane);
+    for (const std::byte b : rest_) state = mix64(state ^ static_cast<uint64_t>(b));
+    return fmt::format("{:016x}", state);
+  }
+
+ private:
+  uint64_t lanes_[4] = {1, 2, 3, 4};  // independent chains: memory speed
+  uint64_t n_bytes_ = 0;
+  std::span<const std::byte> rest_;
+};
+
+// Read ahead of itself, and let go behind itself where memory could not hold it all.
+std::string fingerprint(const MappedFile& file, bool let_go) {
+  constexpr size_t kSlice = size_t{32} << 20;
+  const std::span<const std::byte> bytes = file.bytes();
+  Fingerprint state;
+  for (size_t at = 0; at < bytes.size(); at += kSlice) {
+    const auto slice = bytes.subspan(at, std::min(kSlice, bytes.size() - at));
+    if (at + kSlice < bytes.size())
+      file.ask_for(bytes.subspan(at + kSlice, std::min(kSlice, bytes.size() - at - kSlice)));
+    state.add(slice);
+    if (let_go && slice.size() == kSlice) file.drop(slice);
+  }
+  return state.text();
+}
+
+}  // namespace
+
+std::string fingerprint(std::span<const std::byte> bytes) {
+  Fingerprint state;
+  state.add(bytes);
+  return state.text();
 }
 
 std::string fingerprint(const gguf::File& file) {
+  const bool let_go = static_cast<int64_t>(std::min<uint64_t>(file.n_bytes, INT64_MAX)) > available_memory_bytes() / 2;
   std::string all;
   for (const gguf::Part& part : file.parts)
-    if (part.mapping) all += fingerprint(part.mapping->bytes());
+    if (part.mapping) all += fingerprint(*part.mapping, let_go);
   return file.parts.size() > 1 ? fingerprint(std::as_bytes(std::span(all))) : all;
 }
 

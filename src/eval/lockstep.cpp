@@ -1,42 +1,28 @@
-// Batches, workers and the reduction of tiles behind lockstep.h.
+// Passes, workers and what they share, behind lockstep.h.
 #include "eval/lockstep.h"
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
+#include <chrono>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
 
 #include "base/thread_pool.h"
-#include "eval/divergence.h"
+#include "eval/layer_major.h"
+#include "eval/read_ahead.h"
+#include "eval/saved_scores.h"
+#include "eval/schedule.h"
 #include "model/forward.h"
+#include "model/kv_cache.h"
 
 namespace carat {
 namespace {
 
-constexpr size_t kMaxSlots = 16;                   // sequences in one batch, each with a cache
-constexpr int64_t kTileBytes = int64_t{16} << 20;  // logits of one model and tile
-constexpr uint64_t kCachedBytes = uint64_t{64} << 20;
+using Clock = std::chrono::steady_clock;
 
-// What is known of one scored position under one model.
-struct TokenScore {
-  double log_probability;
-  Token top;
-};
-
-// A position whose logits are wanted: they predict tokens[position + 1] of the item.
-struct ScoredRow {
-  int64_t item;
-  int64_t position;
-};
-
-// One forward call: consecutive tokens of one or several items.
-struct Piece {
-  int64_t item;
-  int64_t begin, end;  // token positions
-};
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 Result<void> check_request(const LockstepRequest& request) {
   const Suite& suite = *request.suite;
@@ -64,6 +50,10 @@ Result<void> check_request(const LockstepRequest& request) {
     }
   }
   if (suite.items.empty()) return fail("suite {}: no items", suite.name);
+  int64_t longest = 0;
+  for (const SuiteItem& item : suite.items) longest = std::max(longest, static_cast<int64_t>(item.tokens.size()) - 1);
+  for (const ModelUnderTest& m : request.models)
+    TRY(KvCache::check_shape(m.model->config, {longest, std::min(longest, request.max_rows), m.kv}));
   for (const ReferencePair& pair : request.pairs) {
     const auto& a = *request.models[static_cast<size_t>(pair.model)].model;
     const auto& b = *request.models[static_cast<size_t>(pair.reference)].model;
@@ -74,333 +64,372 @@ Result<void> check_request(const LockstepRequest& request) {
   return {};
 }
 
-// Short items share a batch; an item of more than max_rows tokens is a batch of its own.
-std::vector<std::vector<int64_t>> plan_batches(const Suite& suite, int64_t max_rows) {
-  std::vector<std::vector<int64_t>> batches;
-  int64_t n_rows = max_rows + 1;
-  for (int64_t i = 0; i < static_cast<int64_t>(suite.items.size()); ++i) {
-    const int64_t n = static_cast<int64_t>(suite.items[static_cast<size_t>(i)].tokens.size()) - 1;
-    if (n_rows + n > max_rows || batches.back().size() == kMaxSlots) {
-      batches.emplace_back();
-      n_rows = 0;
-    }
-    batches.back().push_back(i);
-    n_rows += n;
-  }
-  return batches;
-}
+int64_t n_run(const SuiteItem& item) { return static_cast<int64_t>(item.tokens.size()) - 1; }
 
-// One model as one worker sees it.
-struct Lane {
-  const ModelUnderTest* under_test;
-  Backend* backend;
-  std::unique_ptr<Forward> forward;
-  std::vector<std::unique_ptr<KvCache>> caches;  // per slot
-  bool is_reference;
-  std::vector<float> hidden;          // [n_rows, dim] of the scored rows
-  std::vector<float> logits;          // [tile, n_vocab]
-  std::vector<float> probability;     // [tile, n_vocab] of a reference
-  std::vector<RowSummary> summaries;  // [tile]
-
-  const Config& config() const { return under_test->model->config; }
-  std::span<const float> row(int64_t r) const {
-    const int64_t n = config().n_vocab;
-    return {logits.data() + r * n, static_cast<size_t>(n)};
-  }
-  std::span<const float> probability_row(int64_t r) const {
-    const int64_t n = config().n_vocab;
-    return {probability.data() + r * n, static_cast<size_t>(n)};
-  }
+// Work in units of about a thousand bytes of weights for a token, so that the time it takes is about in proportion.
+struct WorkUnits {
+  uint64_t layer = 0, head = 0;  // of a token through a layer, of a scored one through the head
 };
 
-// Everything one thread of control needs; workers share only the scores, whose items they divide among them.
-class Worker {
- public:
-  Worker(const LockstepRequest& request, LockstepScores& scores, int n_threads)
-      : request_(request), suite_(*request.suite), scores_(scores), pool_(n_threads), n_threads_(n_threads) {}
+WorkUnits work_units(const SharedFile& file) {
+  uint64_t n_bytes = 0;
+  for (const PageGroup& layer : file.pages.layers) n_bytes += layer.n_bytes;
+  const auto n_layers = static_cast<uint64_t>(file.model->config.n_layers());
+  return {n_bytes / n_layers / 1024 + 1, file.model->weights.output.n_bytes() / 1024 + 1};
+}
 
-  Result<void> prepare();
-  Result<void> run(const std::vector<int64_t>& batch);
+uint64_t work_of(const LockstepRequest& request, std::span<const SharedFile> files, std::span<const int64_t> items) {
+  uint64_t n_tokens = 0, n_scored = 0, work = 0;
+  for (const int64_t i : items) {
+    n_tokens += static_cast<uint64_t>(n_run(request.suite->items[static_cast<size_t>(i)]));
+    n_scored += static_cast<uint64_t>(request.suite->items[static_cast<size_t>(i)].n_scored());
+  }
+  for (const SharedFile& file : files) {
+    const WorkUnits units = work_units(file);
+    const uint64_t through = n_tokens * static_cast<uint64_t>(file.model->config.n_layers()) * units.layer;
+    work += file.lanes.size() * (through + n_scored * units.head);
+  }
+  return work;
+}
+
+// Tells of progress, from one thread at a time.
+class Meter {
+ public:
+  Meter(const Progress& progress, uint64_t total) : progress_(progress), total_(total) {}
+  void add(uint64_t work) {
+    const std::lock_guard lock(mutex_);
+    done_ += work;
+    if (progress_) progress_(done_, total_, "judging");
+  }
 
  private:
-  Result<Backend*> backend_of(Precision precision);
-  Result<void> make_caches(Lane& lane, size_t n_slots);
-  void forward(Lane& lane, const std::vector<Piece>& pieces);
-  Result<void> run_pieces(const std::vector<Piece>& pieces);
-  void reduce_tile(int64_t n_rows);
-  Result<void> add_row(const ScoredRow& row, int64_t r);
-  Token target(const ScoredRow& row) const {
-    return suite_.items[static_cast<size_t>(row.item)].tokens[static_cast<size_t>(row.position + 1)];
+  const Progress& progress_;
+  uint64_t total_, done_ = 0;
+  std::mutex mutex_;
+};
+
+// Everything one thread of control needs: engines, hidden states, and scores of its own, which it hands over pass by pass.
+class Worker {
+ public:
+  Worker(const LockstepRequest& request, std::span<const SharedFile> files, const Schedule& schedule, Meter& meter,
+         int n_threads)
+      : request_(request), files_(files), schedule_(schedule), meter_(meter), pool_(n_threads), n_threads_(n_threads),
+        hidden_(request.models.size()),
+        scores_(empty_scores(*request.suite, request.models.size(), request.pairs.size())) {}
+
+  Result<void> prepare();
+  // Reading rate and time, tried out on a layer of each file and one tile.
+  Result<void> try_out(LockstepPlan& plan);
+  void read_ahead();
+  Result<void> run(std::span<const int64_t> items);
+
+  const LockstepScores& scores() const { return scores_; }
+  std::string engine() const { return std::string(backends_.begin()->second->name()); }
+
+ private:
+  Result<Forward*> forward_of(const ModelUnderTest& model);
+  Result<double> try_layer(const SharedFile& file, size_t lane);
+  void begin_step() {
+    if (ahead_) ahead_->advance();
+  }
+  Result<void> run_file(const SharedFile& file, std::span<const int64_t> items);
+  TileReduction::Hooks tile_hooks();
+  bool is_last_of_file(size_t lane) const {
+    return lane + 1 == request_.models.size() || request_.models[lane + 1].model != request_.models[lane].model;
+  }
+  const SharedFile& file_of(size_t lane) const {
+    return *std::find_if(files_.begin(), files_.end(),
+                         [&](const SharedFile& f) { return f.model == request_.models[lane].model.get(); });
   }
 
   const LockstepRequest& request_;
-  const Suite& suite_;
-  LockstepScores& scores_;
+  std::span<const SharedFile> files_;
+  const Schedule& schedule_;
+  Meter& meter_;
   ThreadPool pool_;
   int n_threads_;
   std::map<Precision, std::unique_ptr<Backend>> backends_;
-  std::vector<Lane> lanes_;
-  std::vector<double> pair_kld_;    // [n_pairs, tile]
-  std::vector<TokenScore> tokens_;  // [n_models] of the row being added
-  int64_t tile_ = 0;
-  int64_t longest_ = 0;
+  std::map<std::pair<const Model*, Precision>, Forward> forwards_;
+  std::vector<Forward*> forward_;            // per model
+  std::vector<std::vector<float>> hidden_;   // per model: [n_scored, dim] of the pass
+  std::optional<TileReduction> reduction_;
+  PageGroup heads_;
+  std::optional<ReadAhead> ahead_;
+  LockstepScores scores_;
 };
 
-Result<Backend*> Worker::backend_of(Precision precision) {
-  auto& backend = backends_[precision];
-  if (!backend) backend = TRY(make_cpu_backend({.n_threads = n_threads_, .precision = precision}));
-  return backend.get();
+Result<Forward*> Worker::forward_of(const ModelUnderTest& model) {
+  auto& backend = backends_[model.precision];
+  if (!backend) backend = TRY(make_cpu_backend({.n_threads = n_threads_, .precision = model.precision}));
+  const std::pair key(model.model.get(), model.precision);
+  auto at = forwards_.find(key);
+  if (at == forwards_.end())
+    at = forwards_.emplace(key, TRY(Forward::create(model.model, *backend, ForwardOptions{request_.max_rows}))).first;
+  return &at->second;
 }
 
 Result<void> Worker::prepare() {
-  int64_t largest_vocab = 1;
-  for (const ModelUnderTest& m : request_.models)
-    largest_vocab = std::max(largest_vocab, m.model->config.n_vocab);
-  tile_ = std::clamp<int64_t>(kTileBytes / 4 / largest_vocab, 16, 256);
-  for (const SuiteItem& item : suite_.items)
-    longest_ = std::max(longest_, static_cast<int64_t>(item.tokens.size()) - 1);
+  std::vector<TileLane> lanes;
   for (size_t i = 0; i < request_.models.size(); ++i) {
-    const ModelUnderTest& m = request_.models[i];
-    Backend* backend = TRY(backend_of(m.precision));
-    const bool is_reference =
-        std::any_of(request_.pairs.begin(), request_.pairs.end(),
-                    [&](const ReferencePair& p) { return p.reference == static_cast<int>(i); });
-    const size_t tile_size = static_cast<size_t>(tile_ * m.model->config.n_vocab);
-    lanes_.push_back({&m,
-                      backend,
-                      std::make_unique<Forward>(
-                          TRY(Forward::create(m.model, *backend, ForwardOptions{request_.max_rows}))),
-                      {},
-                      is_reference,
-                      {},
-                      std::vector<float>(tile_size),
-                      std::vector<float>(is_reference ? tile_size : 0),
-                      std::vector<RowSummary>(static_cast<size_t>(tile_))});
+    forward_.push_back(TRY(forward_of(request_.models[i])));
+    lanes.push_back({forward_.back(), &hidden_[i]});
   }
-  pair_kld_.resize(request_.pairs.size() * static_cast<size_t>(tile_));
-  return {};
-}
-
-// Slot 0 takes items of any length, the others only those that share a batch.
-Result<void> Worker::make_caches(Lane& lane, size_t n_slots) {
-  while (lane.caches.size() < n_slots) {
-    const int64_t n_positions = lane.caches.empty() ? longest_ : std::min(longest_, request_.max_rows);
-    const KvCache::Shape shape{n_positions, std::min(n_positions, request_.max_rows), lane.under_test->kv};
-    lane.caches.push_back(
-        std::make_unique<KvCache>(TRY(KvCache::create(lane.config(), shape, *lane.backend))));
+  reduction_.emplace(*request_.suite, std::move(lanes), request_.pairs, schedule_.tile_rows, pool_);
+  for (const SharedFile& file : files_) {
+    heads_.pieces.insert(heads_.pieces.end(), file.pages.head.pieces.begin(), file.pages.head.pieces.end());
+    heads_.n_bytes += file.pages.head.n_bytes;
   }
   return {};
 }
 
-Result<void> Worker::run(const std::vector<int64_t>& batch) {
-  for (Lane& lane : lanes_) {
-    TRY(make_caches(lane, batch.size()));
-    for (size_t slot = 0; slot < batch.size(); ++slot) lane.caches[slot]->clear();
+void Worker::read_ahead() {
+  std::vector<ReadAhead::Step> steps;
+  for (size_t f = 0; f < files_.size(); ++f)
+    for (size_t l = 0; l < files_[f].pages.layers.size(); ++l)
+      steps.push_back({&files_[f].pages.layers[l], schedule_.kept[f][l]});
+  steps.push_back({schedule_.heads_kept ? &heads_ : nullptr, true});
+  ahead_.emplace(std::move(steps), schedule_.passes.size());
+}
+
+// Seconds per token of the first layer, on the first tokens of the first pass.
+Result<double> Worker::try_layer(const SharedFile& file, size_t lane) {
+  constexpr int64_t kTokens = 128;
+  const ModelUnderTest& model = request_.models[lane];
+  Forward& forward = *forward_[lane];
+  std::vector<TokenRun> parts;
+  std::vector<LayerCells> cells;
+  std::vector<KvView> views;
+  int64_t n_tokens = 0;
+  for (const int64_t index : schedule_.passes.front()) {
+    const std::vector<Token>& tokens = request_.suite->items[static_cast<size_t>(index)].tokens;
+    const int64_t room = std::min(kTokens, request_.max_rows) - n_tokens;
+    const int64_t n = std::min(room, static_cast<int64_t>(tokens.size()) - 1);
+    if (n <= 0) break;
+    parts.push_back({std::span(tokens).first(static_cast<size_t>(n)), 0, n});
+    cells.push_back(make_cells(file.model->config.layers.front(), {n, n, model.kv}, forward.backend()));
+    views.push_back(cells.back().view);
+    n_tokens += n;
   }
-  std::vector<Piece> pieces;
-  for (const int64_t item : batch)
-    pieces.push_back(
-        {item, 0, static_cast<int64_t>(suite_.items[static_cast<size_t>(item)].tokens.size()) - 1});
-  if (pieces.size() > 1 || pieces.front().end <= request_.max_rows) return run_pieces(pieces);
-  for (int64_t begin = 0, n = pieces.front().end; begin < n; begin += request_.max_rows) {
+  Passage rows = forward.enter(parts);
+  const auto start = Clock::now();
+  forward.run_layer(rows, 0, views);
+  return seconds_since(start) / static_cast<double>(n_tokens);
+}
+
+Result<void> Worker::try_out(LockstepPlan& plan) {
+  double read_seconds = 0, compute = 0;
+  uint64_t n_read = 0;
+  for (size_t f = 0; f < files_.size(); ++f) {
+    const SharedFile& file = files_[f];
+    const PageGroup& first = file.pages.layers.front();
     if (interrupted()) return fail("interrupted");
-    const std::vector<Piece> part{{batch.front(), begin, std::min(n, begin + request_.max_rows)}};
-    TRY(run_pieces(part));
+    first.drop();  // what an earlier program has left in memory says nothing of the disk
+    const auto start = Clock::now();
+    for (const PageGroup::Piece& piece : first.pieces) piece.file->read_in(piece.bytes);
+    read_seconds += seconds_since(start);
+    n_read += first.n_bytes;
+    uint64_t n_bytes = 0;
+    for (const PageGroup& layer : file.pages.layers) n_bytes += layer.n_bytes;
+    const double n_layers = first.n_bytes > 0 ? static_cast<double>(n_bytes) / static_cast<double>(first.n_bytes) : 1;
+    for (const size_t lane : file.lanes)
+      compute += TRY(try_layer(file, lane)) * n_layers * static_cast<double>(plan.n_tokens);
+    if (plan.streams() && !schedule_.kept[f].front()) first.drop();
   }
+  double n_tiles = 0;
+  for (const auto& pass : schedule_.passes) {
+    int64_t n = 0;
+    for (const int64_t i : pass) n += request_.suite->items[static_cast<size_t>(i)].n_scored();
+    n_tiles += static_cast<double>((n + schedule_.tile_rows - 1) / schedule_.tile_rows);
+  }
+  if (schedule_.heads_kept) {
+    for (const PageGroup::Piece& piece : heads_.pieces) piece.file->read_in(piece.bytes);
+    compute += n_tiles * reduction_->try_out();
+  }
+  plan.read_rate = n_read > 0 ? static_cast<double>(n_read) / read_seconds : 0;
+  const double reading = n_read > 0 ? static_cast<double>(plan.read_bytes) / plan.read_rate : 0;
+  plan.seconds = std::max(compute, reading);
   return {};
 }
 
-// Runs the pieces through one model and keeps the hidden states of the scored rows.
-void Worker::forward(Lane& lane, const std::vector<Piece>& pieces) {
-  std::vector<Chunk> chunks;
-  for (size_t slot = 0; slot < pieces.size(); ++slot) {
-    const Piece& p = pieces[slot];
-    const SuiteItem& item = suite_.items[static_cast<size_t>(p.item)];
-    chunks.push_back(
-        {lane.caches[slot].get(),
-         std::span(item.tokens).subspan(static_cast<size_t>(p.begin), static_cast<size_t>(p.end - p.begin))});
+Result<void> Worker::run_file(const SharedFile& file, std::span<const int64_t> items) {
+  const bool streams = schedule_.plan.streams();
+  if (streams) {
+    std::vector<Token> tokens;
+    for (const int64_t i : items) {
+      const auto& all = request_.suite->items[static_cast<size_t>(i)].tokens;
+      tokens.insert(tokens.end(), all.begin(), all.end());
+    }
+    ask_for_rows(*file.model, tokens);
   }
-  const std::span<const float> hidden = lane.forward->run(chunks, Rows::all);
-  const size_t dim = static_cast<size_t>(lane.config().dim);
-  lane.hidden.clear();
-  size_t row = 0;
-  for (const Piece& p : pieces)
-    for (int64_t position = p.begin; position < p.end; ++position, ++row) {
-      if (position + 1 < suite_.items[static_cast<size_t>(p.item)].first_scored) continue;
-      const auto from = hidden.subspan(row * dim, dim);
-      lane.hidden.insert(lane.hidden.end(), from.begin(), from.end());
-    }
+  std::vector<LayerMajorLane> lanes;
+  for (const size_t lane : file.lanes)
+    lanes.push_back({forward_[lane], request_.models[lane].kv, &hidden_[lane]});
+  const uint64_t unit = work_units(file).layer;
+  bool is_first = true;
+  return run_layer_major(*request_.suite, items, lanes, request_.max_rows,
+                         {.begin_layer =
+                              [&] {
+                                // The tokens' rows have been read by now.
+                                if (streams && is_first) file.pages.tables.drop();
+                                is_first = false;
+                                begin_step();
+                              },
+                          .done = [&](int64_t n_tokens) { meter_.add(static_cast<uint64_t>(n_tokens) * unit); }});
 }
 
-Result<void> Worker::run_pieces(const std::vector<Piece>& pieces) {
-  std::vector<ScoredRow> rows;
-  for (const Piece& p : pieces)
-    for (int64_t position = p.begin; position < p.end; ++position)
-      if (position + 1 >= suite_.items[static_cast<size_t>(p.item)].first_scored)
-        rows.push_back({p.item, position});
-  for (Lane& lane : lanes_) forward(lane, pieces);
-  for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(tile_)) {
-    const auto tile =
-        std::span(rows).subspan(begin, std::min(static_cast<size_t>(tile_), rows.size() - begin));
-    for (Lane& lane : lanes_) {
-      const size_t dim = static_cast<size_t>(lane.config().dim);
-      lane.forward->logits(std::span(lane.hidden).subspan(begin * dim, tile.size() * dim),
-                           static_cast<int64_t>(tile.size()), lane.logits.data());
-    }
-    reduce_tile(static_cast<int64_t>(tile.size()));
-    for (size_t r = 0; r < tile.size(); ++r) TRY(add_row(tile[r], static_cast<int64_t>(r)));
-  }
-  return {};
+// Heads that do not stay are read for each tile.
+TileReduction::Hooks Worker::tile_hooks() {
+  TileReduction::Hooks hooks;
+  hooks.observe = request_.observe;
+  hooks.done_tile = [this](int64_t n_rows) {
+    uint64_t work = 0;
+    for (const SharedFile& file : files_) work += file.lanes.size() * work_units(file).head;
+    meter_.add(work * static_cast<uint64_t>(n_rows));
+  };
+  if (schedule_.heads_kept) return hooks;
+  hooks.begin_head = [this](size_t lane) {
+    for (const PageGroup::Piece& piece : file_of(lane).pages.head.pieces) piece.file->read_in(piece.bytes);
+  };
+  hooks.done_head = [this](size_t lane) {
+    if (is_last_of_file(lane)) file_of(lane).pages.head.drop();
+  };
+  return hooks;
 }
 
-// Rows are independent: each is reduced by one thread, in one order.
-void Worker::reduce_tile(int64_t n_rows) {
-  pool_.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t r = begin; r < end; ++r) {
-      for (Lane& lane : lanes_) {
-        lane.summaries[static_cast<size_t>(r)] = summarize(lane.row(r));
-        if (!lane.is_reference) continue;
-        const int64_t n = lane.config().n_vocab;
-        probabilities(lane.row(r), lane.summaries[static_cast<size_t>(r)],
-                      {lane.probability.data() + r * n, static_cast<size_t>(n)});
-      }
-      for (size_t p = 0; p < request_.pairs.size(); ++p) {
-        const Lane& model = lanes_[static_cast<size_t>(request_.pairs[p].model)];
-        const Lane& reference = lanes_[static_cast<size_t>(request_.pairs[p].reference)];
-        pair_kld_[p * static_cast<size_t>(tile_) + static_cast<size_t>(r)] = kl_divergence(
-            reference.probability_row(r), reference.row(r), reference.summaries[static_cast<size_t>(r)],
-            model.row(r), model.summaries[static_cast<size_t>(r)]);
-      }
-    }
-  });
+Result<void> Worker::run(std::span<const int64_t> items) {
+  for (const SharedFile& file : files_) TRY(run_file(file, items));
+  begin_step();
+  return reduction_->run(scored_positions(*request_.suite, items), scores_, tile_hooks());
 }
 
-// Adds one scored position to the sums of its item, in order of positions.
-Result<void> Worker::add_row(const ScoredRow& row, int64_t r) {
-  const size_t item_index = static_cast<size_t>(row.item);
-  const SuiteItem& item = suite_.items[item_index];
-  const Token expected = target(row);
-  const auto span = std::find_if(item.answers.begin(), item.answers.end(), [&](const AnswerSpan& s) {
-    return s.begin <= row.position + 1 && row.position + 1 < s.end;
-  });
-  const bool in_answer = span != item.answers.end();
-  const size_t token_index =
-      static_cast<size_t>(scores_.first_token[item_index] + row.position + 1 - item.first_scored);
-
-  tokens_.clear();
-  for (size_t m = 0; m < lanes_.size(); ++m) {
-    const RowSummary& summary = lanes_[m].summaries[static_cast<size_t>(r)];
-    const double log_p = log_probability(lanes_[m].row(r), summary, expected);
-    if (!std::isfinite(log_p))
-      return fail("{}: item {} ({}): the log-probability of token {} at position {} is {}",
-                  lanes_[m].under_test->model->file.path, row.item, item.category, expected, row.position + 1,
-                  log_p);
-    ModelScores& scores = scores_.models[m];
-    scores.nll[item_index] -= log_p;
-    scores.token_nll[token_index] = static_cast<float>(-log_p);
-    if (in_answer) {
-      scores.answer_nll[item_index] -= log_p;
-      const int64_t answer = scores_.first_answer[item_index] + (span - item.answers.begin());
-      if (summary.top != expected) scores.correct[static_cast<size_t>(answer)] = 0;
-    }
-    tokens_.push_back({log_p, summary.top});
-  }
-  for (size_t p = 0; p < request_.pairs.size(); ++p) {
-    const TokenScore& model = tokens_[static_cast<size_t>(request_.pairs[p].model)];
-    const TokenScore& reference = tokens_[static_cast<size_t>(request_.pairs[p].reference)];
-    const double kld = pair_kld_[p * static_cast<size_t>(tile_) + static_cast<size_t>(r)];
-    const double delta = std::exp(model.log_probability) - std::exp(reference.log_probability);
-    PairScores& scores = scores_.pairs[p];
-    scores.kld[item_index] += kld;
-    scores.squared_delta_p[item_index] += delta * delta;
-    scores.same_top[item_index] += model.top == reference.top;
-    if (in_answer) {
-      scores.answer_kld[item_index] += kld;
-      scores.answer_same_top[item_index] += model.top == reference.top;
-    }
-    scores.token_kld[token_index] = static_cast<float>(kld);
-  }
-  return {};
-}
-
-int choose_workers(const LockstepRequest& request, size_t n_batches) {
-  if (request.n_workers > 0) return std::min(request.n_workers, request.n_threads);
-  uint64_t largest = 0;
-  for (const ModelUnderTest& m : request.models) largest = std::max(largest, m.model->weight_bytes());
-  if (largest > kCachedBytes) return 1;
-  return static_cast<int>(std::min<size_t>(static_cast<size_t>(request.n_threads), n_batches));
-}
-
-int64_t batch_tokens(const Suite& suite, const std::vector<int64_t>& batch) {
-  int64_t n = 0;
-  for (const int64_t i : batch) n += static_cast<int64_t>(suite.items[static_cast<size_t>(i)].tokens.size());
-  return n;
-}
-
-// Hands batches to workers and keeps the first error and the progress.
+// Hands passes to workers, gathers their scores, keeps the first error, and saves what is done.
 class Dispatcher {
  public:
-  Dispatcher(const LockstepRequest& request, std::vector<std::vector<int64_t>> batches)
-      : request_(request), batches_(std::move(batches)) {
-    for (const auto& batch : batches_) total_ += cost(batch);
-  }
+  Dispatcher(const LockstepRequest& request, const Schedule& schedule, const ScoreFacts& facts, SavedScores& saved)
+      : request_(request), passes_(schedule.passes), facts_(facts), saved_(saved) {}
 
   void serve(Worker& worker) {
     while (true) {
       const size_t next = next_.fetch_add(1);
-      if (next >= batches_.size() || stop_.load()) return;
-      Result<void> result = interrupted() ? Result<void>(fail("interrupted")) : worker.run(batches_[next]);
+      if (next >= passes_.size() || stop_.load()) return;
+      Result<void> result = interrupted() ? Result<void>(fail("interrupted")) : worker.run(passes_[next]);
       const std::lock_guard lock(mutex_);
-      if (!result) {
-        stop_.store(true);
-        if (!error_ || next < error_at_) error_ = result.take_error(), error_at_ = next;
-        return;
-      }
-      done_ += cost(batches_[next]);
-      if (request_.progress) request_.progress(done_, total_, "judging");
+      if (result) result = take(worker.scores(), passes_[next]);
+      if (result) continue;
+      stop_.store(true);
+      if (!error_ || next < error_at_) error_ = result.take_error(), error_at_ = next;
+      return;
     }
   }
 
-  std::optional<Error> error() const { return error_; }
+  // What is not saved yet is; the first error.
+  std::optional<Error> finish() {
+    Result<void> saved = n_unsaved_ > 0 ? save() : Result<void>();
+    if (!error_ && !saved) error_ = saved.take_error();
+    return error_;
+  }
 
  private:
-  uint64_t cost(const std::vector<int64_t>& batch) const {
-    return static_cast<uint64_t>(batch_tokens(*request_.suite, batch)) * request_.models.size();
+  Result<void> take(const LockstepScores& scores, const std::vector<int64_t>& items) {
+    constexpr double kSeconds = 5;  // small passes come faster than a disk should be written
+    copy_scores(scores, items, saved_.scores);
+    for (const int64_t i : items) saved_.done[static_cast<size_t>(i)] = 1;
+    ++n_unsaved_;
+    return seconds_since(last_) < kSeconds ? Result<void>() : save();
+  }
+
+  Result<void> save() {
+    if (request_.saved_path.empty()) return {};
+    n_unsaved_ = 0;
+    last_ = Clock::now();
+    return save_scores(request_.saved_path, facts_, saved_);
   }
 
   const LockstepRequest& request_;
-  std::vector<std::vector<int64_t>> batches_;
+  const std::vector<std::vector<int64_t>>& passes_;
+  const ScoreFacts& facts_;
+  SavedScores& saved_;
   std::atomic<size_t> next_{0};
   std::atomic<bool> stop_{false};
   std::mutex mutex_;
-  uint64_t done_ = 0, total_ = 0;
+  int n_unsaved_ = 0;
+  Clock::time_point last_ = Clock::now();
   std::optional<Error> error_;
   size_t error_at_ = 0;
 };
+
+int choose_workers(const LockstepRequest& request, const Schedule& schedule) {
+  if (request.observe || schedule.plan.streams()) return 1;
+  const int n_passes = static_cast<int>(std::min<size_t>(schedule.passes.size(), 1 << 20));
+  const int wanted = request.n_workers > 0 ? request.n_workers : schedule.small ? request.n_threads : 1;
+  return std::clamp(std::min(wanted, n_passes), 1, request.n_threads);
+}
+
+// Whatever scores depend on. Sums run in another order on another instruction set.
+ScoreFacts facts_of(const LockstepRequest& request, const std::string& engine) {
+  ScoreFacts facts;
+  facts.emplace_back("suite", fmt::format("{:016x}", request.suite->hash()));
+  facts.emplace_back("engine", engine.substr(0, engine.find(',')));
+  facts.emplace_back("number of models", fmt::format("{}", request.models.size()));
+  for (size_t i = 0; i < request.models.size(); ++i) {
+    const ModelUnderTest& m = request.models[i];
+    facts.emplace_back(fmt::format("file {}", i + 1), m.fingerprint);
+    facts.emplace_back(fmt::format("cache {}", i + 1), type_name(m.kv));
+    facts.emplace_back(fmt::format("arithmetic {}", i + 1), m.precision == Precision::exact ? "exact" : "fast");
+  }
+  std::string pairs;
+  for (const ReferencePair& pair : request.pairs) pairs += fmt::format(" {}:{}", pair.model, pair.reference);
+  facts.emplace_back("pairs", pairs);
+  return facts;
+}
+
+std::vector<int64_t> items_left(const std::vector<uint8_t>& done) {
+  std::vector<int64_t> items;
+  for (size_t i = 0; i < done.size(); ++i)
+    if (done[i] == 0) items.push_back(static_cast<int64_t>(i));
+  return items;
+}
 
 }  // namespace
 
 Result<LockstepScores> run_lockstep(const LockstepRequest& request) {
   CHECK(request.suite != nullptr && request.n_threads >= 1 && request.max_rows >= 1);
+  CHECK(!request.observe || request.saved_path.empty());
   TRY(check_request(request));
-  LockstepScores scores = empty_scores(*request.suite, request.models.size(), request.pairs.size());
-  std::vector<std::vector<int64_t>> batches = plan_batches(*request.suite, request.max_rows);
-  const int n_workers = choose_workers(request, batches.size());
+  SavedScores saved{std::vector<uint8_t>(request.suite->items.size(), 0),
+                    empty_scores(*request.suite, request.models.size(), request.pairs.size())};
+  const auto backend = TRY(make_cpu_backend({.n_threads = 1}));
+  const ScoreFacts facts = facts_of(request, std::string(backend->name()));
+  if (!request.saved_path.empty()) TRY(load_scores(request.saved_path, facts, saved));
+  const std::vector<int64_t> items = items_left(saved.done);
+  if (items.empty()) return std::move(saved.scores);
+
+  const std::vector<SharedFile> files = shared_files(request.models);
+  Schedule schedule = TRY(make_schedule(request, files, items));
+  schedule.plan.n_items_saved = static_cast<int64_t>(saved.done.size() - items.size());
+  Meter meter(request.progress, work_of(request, files, items));
   std::vector<std::unique_ptr<Worker>> workers;
+  const int n_workers = choose_workers(request, schedule);
   for (int w = 0; w < n_workers; ++w) {
     const int n_threads = request.n_threads * (w + 1) / n_workers - request.n_threads * w / n_workers;
-    workers.push_back(std::make_unique<Worker>(request, scores, n_threads));
+    workers.push_back(std::make_unique<Worker>(request, files, schedule, meter, n_threads));
     TRY(workers.back()->prepare());
   }
-  Dispatcher dispatcher(request, std::move(batches));
+  if (request.on_plan) {
+    if (!schedule.small) TRY(workers.front()->try_out(schedule.plan));
+    request.on_plan(schedule.plan);
+  }
+  if (n_workers == 1 && (!schedule.small || schedule.plan.streams())) workers.front()->read_ahead();
+
+  Dispatcher dispatcher(request, schedule, facts, saved);
   {
     std::vector<std::jthread> threads;
     for (size_t w = 1; w < workers.size(); ++w)
       threads.emplace_back([&dispatcher, worker = workers[w].get()] { dispatcher.serve(*worker); });
     dispatcher.serve(*workers.front());
   }
-  if (dispatcher.error()) return *dispatcher.error();
-  return scores;
+  if (const auto error = dispatcher.finish()) return *error;
+  return std::move(saved.scores);
 }
 
 }  // namespace carat

@@ -36,7 +36,11 @@ Result<Suite> chunk_suite(std::span<const Token> tokens, int64_t n_ctx, int64_t 
   const int64_t n = static_cast<int64_t>(tokens.size());
   if (n / 2 < n_ctx)
     return fail("the text has {} tokens: expected at least {} for a context of {}", n, 2 * n_ctx, n_ctx);
-  int64_t n_chunks = n / n_ctx;
+  return chunks_of(tokens, n_ctx, max_chunks, bos);
+}
+
+Suite chunks_of(std::span<const Token> tokens, int64_t n_ctx, int64_t max_chunks, Token bos) {
+  int64_t n_chunks = static_cast<int64_t>(tokens.size()) / n_ctx;
   if (max_chunks > 0) n_chunks = std::min(n_chunks, max_chunks);
   Suite suite;
   suite.name = "text";
@@ -89,15 +93,20 @@ Result<PerplexityReport> perplexity(std::shared_ptr<const Model> model,
   }
   request.n_threads = options.n_threads;
   request.progress = options.progress;
+  request.memory_bytes = options.memory_bytes;
+  request.on_plan = options.on_plan;
   const LockstepScores scores = TRY(run_lockstep(request));
+  return summarize_perplexity(scores, reference ? std::optional(request.pairs[0]) : std::nullopt);
+}
 
+PerplexityReport summarize_perplexity(const LockstepScores& scores, std::optional<ReferencePair> pair) {
   PerplexityReport report;
   report.n_chunks = scores.n_items();
-  report.n_tokens = suite.n_scored_tokens();
+  report.n_tokens = scores.first_token.back();
   report.perplexity = perplexity_of(scores.models[0], scores);
-  if (reference) {
-    report.reference_perplexity = perplexity_of(scores.models[1], scores);
-    report.divergence = summarize_divergence(scores, request.pairs[0], 0);
+  if (pair) {
+    report.reference_perplexity = perplexity_of(scores.models[static_cast<size_t>(pair->reference)], scores);
+    report.divergence = summarize_divergence(scores, *pair, 0);
   }
   return report;
 }

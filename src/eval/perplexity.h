@@ -3,6 +3,7 @@
 // divergence from it, by the same tokens.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -17,6 +18,8 @@ struct PerplexityOptions {
   Precision precision = Precision::exact;
   int n_threads = 1;
   Progress progress{};
+  int64_t memory_bytes = 0;                             // as LockstepRequest's
+  std::function<void(const LockstepPlan&)> on_plan{};  // likewise
 };
 
 struct Spread {
@@ -43,6 +46,12 @@ struct PerplexityReport {
 // The text as items: n_ctx tokens each, the first replaced by BOS, scored from the middle.
 // Errors: fewer than 2 * n_ctx tokens.
 Result<Suite> chunk_suite(std::span<const Token> tokens, int64_t n_ctx, int64_t max_chunks, Token bos);
+
+// The same of tokens that are already whole chunks, at least one.
+Suite chunks_of(std::span<const Token> tokens, int64_t n_ctx, int64_t max_chunks, Token bos);
+
+// Model 0's figures, and where there is a pair also its reference's and the divergence (pair 0).
+PerplexityReport summarize_perplexity(const LockstepScores& scores, std::optional<ReferencePair> pair);
 
 // Divergence figures over tokens of pair `pair`.
 DivergenceSummary summarize_divergence(const LockstepScores& scores, const ReferencePair& pair, size_t index);

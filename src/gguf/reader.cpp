@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "base/bytes.h"
@@ -363,6 +364,16 @@ Result<File> open_siblings(File opened, const SplitKeys& keys) {
 const Tensor* File::find(std::string_view name) const {
   const auto found = index.find(name);
   return found == index.end() ? nullptr : &tensors[found->second];
+}
+
+const MappedFile* File::mapping_of(const std::byte* byte) const {
+  for (const Part& part : parts) {
+    if (!part.mapping) continue;
+    const auto bytes = part.mapping->bytes();
+    if (std::less_equal<>()(bytes.data(), byte) && std::less<>()(byte, bytes.data() + bytes.size()))
+      return part.mapping.get();
+  }
+  return nullptr;
 }
 
 void File::release_pages() const {

@@ -39,6 +39,8 @@ struct File {
   const Tensor* find(std::string_view name) const;  // nullptr: absent
   // MappedFile::release_pages() of every part.
   void release_pages() const;
+  // The mapping that holds this byte; nullptr: none does.
+  const MappedFile* mapping_of(const std::byte* byte) const;
 
   std::unordered_map<std::string_view, size_t> index;
 };

@@ -54,6 +54,19 @@ int64_t backend_bytes_per_row(const Config& config, const Widths& w) {
 
 }  // namespace
 
+// The rows under way. Some leave at the prefill cut.
+struct Passage::State {
+  int64_t n_rows = 0;
+  std::vector<Token> tokens;
+  std::vector<int32_t> positions;
+  std::vector<Segment> segments;     // views are filled in per layer
+  std::vector<int64_t> n_wanted;     // per segment: its last rows
+  std::vector<size_t> part;          // per segment: which of the caller's parts it is
+  std::vector<int64_t> wanted_rows;  // what the caller wants, as indices of the current rows
+  Rows2d h;                          // residual stream [n_rows, dim]
+  Rows2d inputs;                     // per-layer inputs [n_rows, n_layers * per_layer_dim]
+};
+
 struct Forward::Impl {
   // Where a screen leaves too many rows, it is left alone for so many calls, then twice as many, …
   static constexpr int64_t kFirstPause = 8, kLongestPause = 256;
@@ -64,13 +77,16 @@ struct Forward::Impl {
   void logits(std::span<const float> hidden, int64_t n_rows, float* out);
   std::span<const ScoredRow> best(std::span<const float> hidden, int64_t n_best, std::span<const Token> never);
 
-  void begin(std::span<const Chunk> chunks, Rows wanted);
+  Passage enter(std::span<const TokenRun> parts);
+  void run_layer(Passage::State& state, int index, std::span<const KvView> cells);
+  std::span<const float> leave(Passage::State& state);
+
+  void lay_out(std::span<const TokenRun> parts);
   void embed();
   void per_layer_inputs();
   void attention_block(int index, bool cut);
   void keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope* rope);
   void keep_wanted_rows();
-  std::span<const Segment> segments_of(int layer);
   void ffn(int index);
   void dense_ffn(const LayerConfig& layer, const LayerWeights& w);
   void experts_ffn(int index, const LayerWeights& w);
@@ -78,7 +94,7 @@ struct Forward::Impl {
   void close_layer(const Tensor& norm, const Tensor& scale);
 
   void rms_norm(const float* in, const Tensor& weight, float* out) {
-    backend.rms_norm(in, weight.f32(), n_rows, config.dim, config.norm_eps, out);
+    backend.rms_norm(in, weight.f32(), rows->n_rows, config.dim, config.norm_eps, out);
   }
 
   std::shared_ptr<const Model> model;
@@ -89,19 +105,17 @@ struct Forward::Impl {
   std::vector<std::vector<float>> frequencies;  // per layer
   std::vector<Rows2d> router_gains;             // per layer with experts: [dim]
 
-  // The rows under way. Some leave at the prefill cut.
-  int64_t n_rows = 0;
-  std::vector<Token> tokens;
-  std::vector<int32_t> positions;
-  std::vector<KvCache*> caches;      // per segment
-  std::vector<Segment> segments;     // views are filled in per layer
-  std::vector<int64_t> wanted_rows;  // what the caller wants, as indices of the current rows
+  Passage::State own;            // run()'s rows, for max_rows of them
+  Passage::State* rows = &own;   // those of the call under way
+  std::vector<TokenRun> parts;       // of run()'s chunks
+  std::vector<KvView> views;     // likewise, of one layer
+  std::vector<int64_t> identity; // 0, 1, …, max_rows - 1
 
-  Rows2d h, x, y;                  // residual stream, a block's input and output: [max_rows, dim]
+  Rows2d x, y;                     // a block's input and output: [max_rows, dim]
   Rows2d q, attended;              // [max_rows, q_size]
   Rows2d k, v;                     // [max_rows, kv_size]
   Rows2d gate, up;                 // [max_rows, n_ff]
-  Rows2d inputs, spare_inputs;     // per-layer inputs [max_rows, n_layers * per_layer_dim]
+  Rows2d spare_inputs;             // per-layer inputs [max_rows, n_layers * per_layer_dim]
   Rows2d injected;                 // [max_rows, per_layer_dim]
   Rows2d scores, gates, mixed;     // [max_rows, n_experts], [max_rows, n_experts_used], [max_rows, dim]
   std::unique_ptr<Buffer> chosen;  // int32 [max_rows, n_experts_used]
@@ -124,11 +138,12 @@ Forward::Impl::Impl(std::shared_ptr<const Model> the_model, Backend& the_backend
   for (const LayerConfig& layer : config.layers)
     frequencies.push_back(inverse_frequencies(layer, weights.rope_divisors));
   const auto rows_of = [&](int64_t dim) { return Rows2d(backend, options.max_rows, dim); };
-  h = rows_of(config.dim), x = rows_of(config.dim), y = rows_of(config.dim);
+  own.h = rows_of(config.dim), x = rows_of(config.dim), y = rows_of(config.dim);
   q = rows_of(w.q), attended = rows_of(w.q);
   k = rows_of(w.kv), v = rows_of(w.kv);
   gate = rows_of(w.ff), up = rows_of(w.ff);
-  inputs = rows_of(config.per_layer_dim * config.n_layers());
+  own.inputs = rows_of(config.per_layer_dim * config.n_layers());
+  for (int64_t i = 0; i < options.max_rows; ++i) identity.push_back(i);
   spare_inputs = rows_of(config.per_layer_dim * config.n_layers());
   injected = rows_of(config.per_layer_dim);
   if (options.screen_head) screen = backend.make_screen(weights.output);
@@ -144,60 +159,97 @@ Forward::Impl::Impl(std::shared_ptr<const Model> the_model, Backend& the_backend
 }
 
 std::span<const float> Forward::Impl::run(std::span<const Chunk> chunks, Rows wanted) {
-  begin(chunks, wanted);
-  embed();
-  if (config.per_layer_dim > 0) per_layer_inputs();
-  for (int i = 0; i < config.n_layers() && n_rows > 0; ++i) {
-    const LayerWeights& w = weights.layers[static_cast<size_t>(i)];
-    const bool cut = options.prefill_cut && i == config.last_kv_layer() &&
-                     static_cast<int64_t>(wanted_rows.size()) < n_rows;
-    attention_block(i, cut);
-    if (n_rows == 0) break;
-    ffn(i);
-    if (config.per_layer_dim > 0) per_layer_injection(i, w);
-  }
-  for (const Chunk& chunk : chunks) chunk.cache->advance(static_cast<int64_t>(chunk.tokens.size()));
-  if (wanted_rows.empty()) return {};
-  if (static_cast<int64_t>(wanted_rows.size()) < n_rows) keep_wanted_rows();
-  rms_norm(h.data(), weights.output_norm, x.data());
-  return {x.data(), static_cast<size_t>(n_rows * config.dim)};
-}
-
-// Lays the chunks out as rows, one segment each.
-void Forward::Impl::begin(std::span<const Chunk> chunks, Rows wanted) {
-  n_rows = 0;
-  tokens.clear(), positions.clear(), caches.clear(), segments.clear(), wanted_rows.clear();
+  parts.clear();
   for (const Chunk& chunk : chunks) {
     const int64_t n = static_cast<int64_t>(chunk.tokens.size()), position = chunk.cache->n_used();
     CHECK(n >= 1 && n <= chunk.cache->max_batch() && position + n <= chunk.cache->n_positions());
     CHECK(chunk.cache->fits(config));
-    for (const Token token : chunk.tokens) CHECK(token >= 0 && token < config.n_vocab);
-    CHECK(std::find(caches.begin(), caches.end(), chunk.cache) == caches.end());
-    caches.push_back(chunk.cache);
-    segments.push_back({n_rows, n, position, {}});
-    tokens.insert(tokens.end(), chunk.tokens.begin(), chunk.tokens.end());
-    for (int64_t i = 0; i < n; ++i) {
-      positions.push_back(static_cast<int32_t>(position + i));
-      if (wanted == Rows::all || (wanted == Rows::last && i == n - 1)) wanted_rows.push_back(n_rows + i);
-    }
-    n_rows += n;
+    CHECK(std::none_of(chunks.data(), &chunk, [&](const Chunk& other) { return other.cache == chunk.cache; }));
+    parts.push_back({chunk.tokens, position, wanted == Rows::all ? n : wanted == Rows::last ? 1 : 0});
   }
-  CHECK(n_rows >= 1 && n_rows <= options.max_rows);
+  rows = &own;
+  lay_out(parts);
+  embed();
+  if (config.per_layer_dim > 0) per_layer_inputs();
+  for (int i = 0; i < config.n_layers() && own.n_rows > 0; ++i) {
+    views.clear();
+    for (const Chunk& chunk : chunks) views.push_back(chunk.cache->view(i));
+    run_layer(own, i, views);
+  }
+  for (const Chunk& chunk : chunks) chunk.cache->advance(static_cast<int64_t>(chunk.tokens.size()));
+  return leave(own);
+}
+
+Passage Forward::Impl::enter(std::span<const TokenRun> the_parts) {
+  int64_t n = 0;
+  for (const TokenRun& part : the_parts) n += static_cast<int64_t>(part.tokens.size());
+  CHECK(n >= 1 && n <= options.max_rows);
+  auto state = std::make_unique<Passage::State>();
+  state->h = Rows2d(backend, n, config.dim);
+  state->inputs = Rows2d(backend, n, config.per_layer_dim * config.n_layers());
+  rows = state.get();
+  lay_out(the_parts);
+  embed();
+  if (config.per_layer_dim > 0) per_layer_inputs();
+  return Passage(std::move(state));
+}
+
+void Forward::Impl::run_layer(Passage::State& state, int index, std::span<const KvView> cells) {
+  rows = &state;
+  if (state.n_rows == 0) return;
+  for (size_t i = 0; i < state.segments.size(); ++i) state.segments[i].kv = cells[state.part[i]];
+  const bool cut = options.prefill_cut && index == config.last_kv_layer() &&
+                   static_cast<int64_t>(state.wanted_rows.size()) < state.n_rows;
+  attention_block(index, cut);
+  if (state.n_rows == 0) return;
+  ffn(index);
+  if (config.per_layer_dim > 0) per_layer_injection(index, weights.layers[static_cast<size_t>(index)]);
+}
+
+std::span<const float> Forward::Impl::leave(Passage::State& state) {
+  rows = &state;
+  if (state.wanted_rows.empty()) return {};
+  if (static_cast<int64_t>(state.wanted_rows.size()) < state.n_rows) keep_wanted_rows();
+  rms_norm(state.h.data(), weights.output_norm, x.data());
+  return {x.data(), static_cast<size_t>(state.n_rows * config.dim)};
+}
+
+// One segment per part.
+void Forward::Impl::lay_out(std::span<const TokenRun> the_parts) {
+  Passage::State& to = *rows;
+  to.n_rows = 0;
+  to.tokens.clear(), to.positions.clear(), to.segments.clear(), to.n_wanted.clear(), to.part.clear();
+  to.wanted_rows.clear();
+  for (const TokenRun& part : the_parts) {
+    const int64_t n = static_cast<int64_t>(part.tokens.size());
+    CHECK(n >= 1 && part.position >= 0 && part.n_wanted >= 0 && part.n_wanted <= n);
+    for (const Token token : part.tokens) CHECK(token >= 0 && token < config.n_vocab);
+    to.part.push_back(to.segments.size());
+    to.segments.push_back({to.n_rows, n, part.position, {}});
+    to.n_wanted.push_back(part.n_wanted);
+    to.tokens.insert(to.tokens.end(), part.tokens.begin(), part.tokens.end());
+    for (int64_t i = 0; i < n; ++i) {
+      to.positions.push_back(static_cast<int32_t>(part.position + i));
+      if (i >= n - part.n_wanted) to.wanted_rows.push_back(to.n_rows + i);
+    }
+    to.n_rows += n;
+  }
+  CHECK(to.n_rows >= 1 && to.n_rows <= options.max_rows);
 }
 
 // h = E[token] sqrt(dim)
-void Forward::Impl::embed() { backend.embed(weights.token_embedding, tokens, root(config.dim), h.data()); }
+void Forward::Impl::embed() { backend.embed(weights.token_embedding, rows->tokens, root(config.dim), rows->h.data()); }
 
 // inputs[l] = (PLE[token][l] sqrt(d) + RMS((W h) / sqrt(dim))[l]) / sqrt(2). Dividing by sqrt(dim) before a
 // norm is the same as multiplying the norm's epsilon by dim.
 void Forward::Impl::per_layer_inputs() {
   const int64_t n_all = config.per_layer_dim * config.n_layers();
-  backend.embed(weights.per_layer_embedding, tokens, root(config.per_layer_dim), spare_inputs.data());
-  const Product product{&weights.per_layer_model_proj, inputs.data(), n_all};
-  backend.matmul({&product, 1}, h.data(), n_rows);
-  backend.rms_norm(inputs.data(), weights.per_layer_proj_norm.f32(), n_rows * config.n_layers(),
-                   config.per_layer_dim, config.norm_eps * static_cast<float>(config.dim), inputs.data());
-  backend.add_scale(inputs.data(), spare_inputs.data(), n_rows * n_all, std::sqrt(0.5f));
+  backend.embed(weights.per_layer_embedding, rows->tokens, root(config.per_layer_dim), spare_inputs.data());
+  const Product product{&weights.per_layer_model_proj, rows->inputs.data(), n_all};
+  backend.matmul({&product, 1}, rows->h.data(), rows->n_rows);
+  backend.rms_norm(rows->inputs.data(), weights.per_layer_proj_norm.f32(), rows->n_rows * config.n_layers(),
+                   config.per_layer_dim, config.norm_eps * static_cast<float>(config.dim), rows->inputs.data());
+  backend.add_scale(rows->inputs.data(), spare_inputs.data(), rows->n_rows * n_all, std::sqrt(0.5f));
 }
 
 // h += RMS(Wo attention(q, k, v)). With `cut`, rows that nobody wants write their keys and values here and
@@ -207,69 +259,71 @@ void Forward::Impl::attention_block(int index, bool cut) {
   const LayerWeights& w = weights.layers[static_cast<size_t>(index)];
   const Rope rope{frequencies[static_cast<size_t>(index)]};
   const Product query{&w.q, q.data(), layer.q_size()};
-  rms_norm(h.data(), w.attn_norm, x.data());
+  rms_norm(rows->h.data(), w.attn_norm, x.data());
   Product products[3];
   size_t n_products = 0;
   if (!cut) products[n_products++] = query;
   if (w.k) products[n_products++] = {&w.k, k.data(), layer.kv_size()};
   if (w.v) products[n_products++] = {&w.v, v.data(), layer.kv_size()};
-  backend.matmul({products, n_products}, x.data(), n_rows);
+  backend.matmul({products, n_products}, x.data(), rows->n_rows);
   if (w.k) {
-    const auto cells = segments_of(index);
-    const bool keys = std::ranges::any_of(cells, [](const Segment& s) { return s.kv.k != nullptr; });
+    const bool keys = std::ranges::any_of(rows->segments, [](const Segment& s) { return s.kv.k != nullptr; });
     keys_and_values(layer, w, keys ? &rope : nullptr);
-    backend.store_kv(cells, k.data(), v.data(), layer.kv_size());
+    backend.store_kv(rows->segments, k.data(), v.data(), layer.kv_size());
   }
   if (cut) {
     keep_wanted_rows();
-    if (n_rows == 0) return;
-    rms_norm(h.data(), w.attn_norm, x.data());
-    backend.matmul({&query, 1}, x.data(), n_rows);
+    if (rows->n_rows == 0) return;
+    rms_norm(rows->h.data(), w.attn_norm, x.data());
+    backend.matmul({&query, 1}, x.data(), rows->n_rows);
   }
-  backend.norm_rope(q.data(), n_rows, layer.n_heads, layer.head_dim, w.q_norm.f32(), config.norm_eps, &rope,
-                    positions.data());
+  backend.norm_rope(q.data(), rows->n_rows, layer.n_heads, layer.head_dim, w.q_norm.f32(), config.norm_eps, &rope,
+                    rows->positions.data());
   // Where the cache has no keys, they follow from the values by the norm of the layer that wrote them.
   const KeyRule key_rule{weights.layers[static_cast<size_t>(layer.kv_source)].k_norm.f32(), &rope};
-  backend.attention(segments_of(index),
+  backend.attention(rows->segments,
                     {layer.n_heads, layer.n_kv_heads, layer.head_dim, layer.window, &key_rule}, q.data(),
                     attended.data());
   const Product output{&w.o, y.data(), config.dim};
-  backend.matmul({&output, 1}, attended.data(), n_rows);
-  backend.add_rms_norm(y.data(), w.post_attention_norm.f32(), n_rows, config.dim, config.norm_eps, h.data());
+  backend.matmul({&output, 1}, attended.data(), rows->n_rows);
+  backend.add_rms_norm(y.data(), w.post_attention_norm.f32(), rows->n_rows, config.dim, config.norm_eps, rows->h.data());
 }
 
 // k = RoPE(RMS(k)), v = RMS0(v) per head, where v is the raw k if the layer has no V weight. Without a rope only the
 // values: no cache wants keys.
 void Forward::Impl::keys_and_values(const LayerConfig& layer, const LayerWeights& w, const Rope* rope) {
   const float* raw_v = w.v ? v.data() : k.data();
-  backend.rms_norm(raw_v, nullptr, n_rows * layer.n_kv_heads, layer.head_dim, config.norm_eps, v.data());
+  backend.rms_norm(raw_v, nullptr, rows->n_rows * layer.n_kv_heads, layer.head_dim, config.norm_eps, v.data());
   if (rope != nullptr)
-    backend.norm_rope(k.data(), n_rows, layer.n_kv_heads, layer.head_dim, w.k_norm.f32(), config.norm_eps,
-                      rope, positions.data());
+    backend.norm_rope(k.data(), rows->n_rows, layer.n_kv_heads, layer.head_dim, w.k_norm.f32(), config.norm_eps,
+                      rope, rows->positions.data());
 }
 
-// Drops all rows but the wanted ones, which become segments of one row each.
+// Drops all rows but the wanted ones, the last of each segment; segments that have none go.
 void Forward::Impl::keep_wanted_rows() {
+  Passage::State& s = *rows;
   const int64_t n_all = config.per_layer_dim * config.n_layers();
-  backend.copy_rows(h.data(), wanted_rows, config.dim, y.data());
-  std::swap(h, y);
+  const auto first = std::span(identity).first(s.wanted_rows.size());
+  backend.copy_rows(s.h.data(), s.wanted_rows, config.dim, y.data());
+  backend.copy_rows(y.data(), first, config.dim, s.h.data());
   if (n_all > 0) {
-    backend.copy_rows(inputs.data(), wanted_rows, n_all, spare_inputs.data());
-    std::swap(inputs, spare_inputs);
+    backend.copy_rows(s.inputs.data(), s.wanted_rows, n_all, spare_inputs.data());
+    backend.copy_rows(spare_inputs.data(), first, n_all, s.inputs.data());
   }
-  n_rows = static_cast<int64_t>(wanted_rows.size());
-  CHECK(n_rows == 0 ||
-        n_rows == static_cast<int64_t>(segments.size()));  // the last row of each chunk, or none
-  for (size_t i = 0; i < wanted_rows.size(); ++i) {
-    positions[i] = positions[static_cast<size_t>(wanted_rows[i])];
-    segments[i] = {static_cast<int64_t>(i), 1, positions[i], {}};
-    wanted_rows[i] = static_cast<int64_t>(i);
+  s.n_rows = 0;
+  size_t n_kept = 0;
+  for (size_t i = 0; i < s.segments.size(); ++i) {
+    const Segment from = s.segments[i];
+    const int64_t n = s.n_wanted[i], n_gone = from.n_rows - n;
+    if (n == 0) continue;
+    for (int64_t r = 0; r < n; ++r)
+      s.positions[static_cast<size_t>(s.n_rows + r)] = s.positions[static_cast<size_t>(from.first_row + n_gone + r)];
+    s.segments[n_kept] = {s.n_rows, n, from.position + n_gone, from.kv};
+    s.n_wanted[n_kept] = n, s.part[n_kept] = s.part[i];
+    ++n_kept, s.n_rows += n;
   }
-}
-
-std::span<const Segment> Forward::Impl::segments_of(int layer) {
-  for (size_t i = 0; i < segments.size(); ++i) segments[i].kv = caches[i]->view(layer);
-  return segments;
+  s.segments.resize(n_kept), s.n_wanted.resize(n_kept), s.part.resize(n_kept);
+  s.wanted_rows.assign(first.begin(), first.end());
 }
 
 void Forward::Impl::ffn(int index) {
@@ -282,52 +336,52 @@ void Forward::Impl::ffn(int index) {
 
 // y = down(gelu(gate x) * up x), x = RMS(h)
 void Forward::Impl::dense_ffn(const LayerConfig& layer, const LayerWeights& w) {
-  rms_norm(h.data(), w.ffn_norm, x.data());
+  rms_norm(rows->h.data(), w.ffn_norm, x.data());
   const Product products[] = {{&w.gate, gate.data(), layer.n_ff}, {&w.up, up.data(), layer.n_ff}};
-  backend.matmul(products, x.data(), n_rows);
-  backend.geglu(gate.data(), up.data(), layer.n_ff, n_rows, layer.n_ff, gate.data());
+  backend.matmul(products, x.data(), rows->n_rows);
+  backend.geglu(gate.data(), up.data(), layer.n_ff, rows->n_rows, layer.n_ff, gate.data());
   const Product down{&w.down, y.data(), config.dim};
-  backend.matmul({&down, 1}, gate.data(), n_rows);
+  backend.matmul({&down, 1}, gate.data(), rows->n_rows);
 }
 
 // y = RMS(y) + RMS(sum of the chosen experts on RMS(h)). The router sees the residual itself, normed without
 // weight.
 void Forward::Impl::experts_ffn(int index, const LayerWeights& w) {
   int32_t* experts = static_cast<int32_t*>(chosen->data());
-  backend.rms_norm(h.data(), router_gains[static_cast<size_t>(index)].data(), n_rows, config.dim,
+  backend.rms_norm(rows->h.data(), router_gains[static_cast<size_t>(index)].data(), rows->n_rows, config.dim,
                    config.norm_eps, x.data());
   const Product route{&w.router, scores.data(), config.n_experts};
-  backend.matmul({&route, 1}, x.data(), n_rows);
-  backend.route(scores.data(), n_rows, config.n_experts, config.n_experts_used, experts, gates.data());
+  backend.matmul({&route, 1}, x.data(), rows->n_rows);
+  backend.route(scores.data(), rows->n_rows, config.n_experts, config.n_experts_used, experts, gates.data());
 
-  rms_norm(h.data(), w.pre_ffw_norm_2, x.data());
+  rms_norm(rows->h.data(), w.pre_ffw_norm_2, x.data());
   const ExpertWeights matrices{w.expert_gate_up,          w.expert_gate,     w.expert_up, w.expert_down,
                                w.expert_down_scale.f32(), config.n_expert_ff};
-  backend.experts(matrices, x.data(), n_rows, config.n_experts_used, experts, gates.data(), mixed.data());
+  backend.experts(matrices, x.data(), rows->n_rows, config.n_experts_used, experts, gates.data(), mixed.data());
   rms_norm(y.data(), w.post_ffw_norm_1, y.data());
-  backend.add_rms_norm(mixed.data(), w.post_ffw_norm_2.f32(), n_rows, config.dim, config.norm_eps, y.data());
+  backend.add_rms_norm(mixed.data(), w.post_ffw_norm_2.f32(), rows->n_rows, config.dim, config.norm_eps, y.data());
 }
 
 // h += RMS(proj(gelu(inp_gate h) * inputs[l])), and the layer's scalar
 void Forward::Impl::per_layer_injection(int index, const LayerWeights& w) {
   const int64_t dim = config.per_layer_dim;
   const Product narrow{&w.per_layer_gate, injected.data(), dim};
-  backend.matmul({&narrow, 1}, h.data(), n_rows);
-  backend.geglu(injected.data(), inputs.data() + index * dim, dim * config.n_layers(), n_rows, dim,
+  backend.matmul({&narrow, 1}, rows->h.data(), rows->n_rows);
+  backend.geglu(injected.data(), rows->inputs.data() + index * dim, dim * config.n_layers(), rows->n_rows, dim,
                 injected.data());
   const Product widen{&w.per_layer_proj, y.data(), config.dim};
-  backend.matmul({&widen, 1}, injected.data(), n_rows);
+  backend.matmul({&widen, 1}, injected.data(), rows->n_rows);
   close_layer(w.per_layer_post_norm, w.output_scale);
 }
 
 // h = (h + RMS(y; norm)) * scale
 void Forward::Impl::close_layer(const Tensor& norm, const Tensor& scale) {
   if (!scale) {
-    backend.add_rms_norm(y.data(), norm.f32(), n_rows, config.dim, config.norm_eps, h.data());
+    backend.add_rms_norm(y.data(), norm.f32(), rows->n_rows, config.dim, config.norm_eps, rows->h.data());
     return;
   }
   rms_norm(y.data(), norm, y.data());
-  backend.add_scale(h.data(), y.data(), n_rows * config.dim, scale.f32()[0]);
+  backend.add_scale(rows->h.data(), y.data(), rows->n_rows * config.dim, scale.f32()[0]);
 }
 
 void Forward::Impl::logits(std::span<const float> hidden, int64_t n, float* out) {
@@ -393,6 +447,11 @@ const ForwardOptions& Forward::options() const { return impl_->options; }
 std::span<const float> Forward::run(std::span<const Chunk> chunks, Rows rows) {
   return impl_->run(chunks, rows);
 }
+Passage Forward::enter(std::span<const TokenRun> parts) { return impl_->enter(parts); }
+void Forward::run_layer(Passage& rows, int layer, std::span<const KvView> cells) {
+  impl_->run_layer(rows.state(), layer, cells);
+}
+std::span<const float> Forward::leave(Passage& rows) { return impl_->leave(rows.state()); }
 void Forward::logits(std::span<const float> hidden, int64_t n_rows, float* out) {
   impl_->logits(hidden, n_rows, out);
 }
@@ -401,6 +460,12 @@ std::span<const ScoredRow> Forward::best(std::span<const float> hidden, int64_t 
 }
 size_t Forward::screen_bytes() const { return impl_->screen == nullptr ? 0 : impl_->screen->n_bytes(); }
 const Forward::ScreenUse& Forward::screen_use() const { return impl_->screen_use; }
+
+Passage::Passage(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Passage::Passage(Passage&&) noexcept = default;
+Passage& Passage::operator=(Passage&&) noexcept = default;
+Passage::~Passage() = default;
+int64_t Passage::n_rows() const { return state_->n_rows; }
 
 std::span<const float> prefill(Forward& forward, KvCache& cache, std::span<const Token> tokens) {
   CHECK(!tokens.empty() && static_cast<int64_t>(tokens.size()) <= cache.n_positions() - cache.n_used());

@@ -27,6 +27,30 @@ enum class Rows {
   none,  // the call only fills the caches
 };
 
+// Some tokens of one sequence, for callers that keep the keys and values themselves (Forward::enter): they stand at
+// positions position, position + 1, …, and the last n_wanted of their rows are to come out at the end.
+struct TokenRun {
+  std::span<const Token> tokens;
+  int64_t position;
+  int64_t n_wanted;
+};
+
+// Rows between two layers: everything that a batch is there. Made, moved on and read by one Forward.
+class Passage {
+ public:
+  struct State;
+  explicit Passage(std::unique_ptr<State> state);
+  Passage(Passage&&) noexcept;
+  Passage& operator=(Passage&&) noexcept;
+  ~Passage();
+
+  int64_t n_rows() const;
+  State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
 struct ForwardOptions {
   int64_t max_rows = 512;   // most rows in one call over all chunks
   bool prefill_cut = true;  // off: rows that nobody wants run to the end too (same bits, more time)
@@ -55,6 +79,18 @@ class Forward {
   // Runs the chunks (1 … max_rows rows together; see Chunk) and returns the post-final-norm hidden states of
   // the wanted rows, in order: [n_wanted, dim], valid until the next call.
   std::span<const float> run(std::span<const Chunk> chunks, Rows rows);
+
+  // The same network a layer at a time, for callers that send many batches through one layer before they touch the
+  // next: run() is enter(), then run_layer() for layers 0, 1, …, then leave(), to the bit.
+  //
+  // Embeds the parts' tokens, in order: 1 … max_rows rows together, preconditions as for Chunk.
+  Passage enter(std::span<const TokenRun> parts);
+  // Moves the rows through a layer, the one behind that of the last call. cells[i]: what this layer reads for part i
+  // (its kv_source's), with room for the part as make_cells() has it. Rows that are not wanted leave at the last layer
+  // that writes keys and values.
+  void run_layer(Passage& rows, int layer, std::span<const KvView> cells);
+  // The wanted rows behind the last layer: post-final-norm hidden states [n_wanted, dim], valid until the next call.
+  std::span<const float> leave(Passage& rows);
 
   // logits[r, :] of hidden rows [n_rows, dim]: head, soft cap, suppressed tokens -> -inf. out [n_rows,
   // n_vocab]. `hidden` has exactly n_rows rows.

@@ -46,7 +46,7 @@ KvCache::Shape clamped(KvCache::Shape shape) {
 
 }  // namespace
 
-Result<void> KvCache::check(const Config& config, const Shape& shape) {
+Result<void> KvCache::check_shape(const Config& config, const Shape& shape) {
   if (shape.n_positions < 1) return fail("a cache of {} positions, expected at least 1", shape.n_positions);
   if (shape.n_positions > config.context_length)
     return fail("a cache of {} positions, but the model's context has only {}", shape.n_positions,
@@ -64,12 +64,38 @@ Result<void> KvCache::check(const Config& config, const Shape& shape) {
                     block_length, i, layer.head_dim);
     }
   }
+  return {};
+}
+
+Result<void> KvCache::check(const Config& config, const Shape& shape) {
+  TRY(check_shape(config, shape));
   return check_memory(bytes_needed(config, shape), fmt::format("a cache of {} positions", shape.n_positions));
 }
 
 Result<KvCache> KvCache::create(const Config& config, const Shape& shape, Backend& backend) {
   TRY(check(config, shape));
   return KvCache(config, clamped(shape), backend);
+}
+
+LayerCells make_cells(const LayerConfig& layer, const KvCache::Shape& shape, Backend& backend) {
+  const KvCache::Shape held = clamped(shape);
+  LayerCells cells;
+  cells.view.k_type = held.type.k, cells.view.v_type = held.type.v;
+  cells.view.n_cells = cells_of(layer, held);
+  // Where llama.cpp mixes, too: keys by 64 here, by the whole head there.
+  cells.view.mixed = layer.head_dim % 64 == 0;
+  if (has_keys(layer, held)) {
+    cells.keys = backend.allocate(static_cast<size_t>(key_bytes(layer, held)));
+    cells.view.k = static_cast<std::byte*>(cells.keys->data());
+  }
+  cells.values = backend.allocate(static_cast<size_t>(value_bytes(layer, held)));
+  cells.view.v = static_cast<std::byte*>(cells.values->data());
+  return cells;
+}
+
+int64_t cells_bytes(const LayerConfig& layer, const KvCache::Shape& shape) {
+  const KvCache::Shape held = clamped(shape);
+  return saturating_add(key_bytes(layer, held), value_bytes(layer, held));
 }
 
 KvCache::KvCache(const Config& config, const Shape& shape, Backend& backend) : shape_(shape) {
@@ -80,16 +106,8 @@ KvCache::KvCache(const Config& config, const Shape& shape, Backend& backend) : s
       views_.push_back(views_[static_cast<size_t>(layer.kv_source)]);
       continue;
     }
-    KvView view;
-    view.k_type = shape_.type.k, view.v_type = shape_.type.v;
-    view.n_cells = cells_of(layer, shape_);
-    view.mixed = layer.head_dim % 64 == 0;  // where llama.cpp mixes, too: keys by 64 here, by the whole head there
-    const auto allocate = [&](int64_t n_bytes) {
-      buffers_.push_back(backend.allocate(static_cast<size_t>(n_bytes)));
-      return static_cast<std::byte*>(buffers_.back()->data());
-    };
-    if (has_keys(layer, shape_)) view.k = allocate(key_bytes(layer, shape_));
-    view.v = allocate(value_bytes(layer, shape_));
+    cells_.push_back(make_cells(layer, shape_, backend));
+    const KvView& view = cells_.back().view;
     views_.push_back(view);
     // A batch may start anywhere: its first row's window and the whole batch must not meet in a ring.
     if (view.n_cells < shape_.n_positions) n_back_ = std::min(n_back_, view.n_cells - layer.window + 1);
@@ -98,7 +116,7 @@ KvCache::KvCache(const Config& config, const Shape& shape, Backend& backend) : s
 
 size_t KvCache::n_bytes() const {
   size_t n = 0;
-  for (const auto& buffer : buffers_) n += buffer->size();
+  for (const LayerCells& cells : cells_) n += (cells.keys ? cells.keys->size() : 0) + cells.values->size();
   return n;
 }
 
@@ -139,7 +157,7 @@ int64_t KvCache::bytes_needed(const Config& config, const Shape& shape) {
   int64_t n = angle_bytes(config, shape);
   for (int i = 0; i < config.n_layers(); ++i) {
     const LayerConfig& layer = config.layers[static_cast<size_t>(i)];
-    if (config.owns_kv(i)) n = saturating_add(n, saturating_add(key_bytes(layer, held), value_bytes(layer, held)));
+    if (config.owns_kv(i)) n = saturating_add(n, cells_bytes(layer, held));
   }
   return n;
 }

@@ -13,6 +13,12 @@
 
 namespace carat {
 
+// One layer's keys and values of one sequence.
+struct LayerCells {
+  KvView view;
+  std::unique_ptr<Buffer> keys, values;  // keys: nullptr where they follow from the values
+};
+
 class KvCache {
  public:
   struct Shape {
@@ -21,8 +27,10 @@ class KvCache {
     KvType type = TensorType::F16;
     bool one_vector = true;  // off: keys are kept beside the values even where they follow from them
   };
-  // Whether a cache of this shape and type can be made: the types can be encoded, heads are whole blocks of it, the
-  // model's context is long enough, and the machine has the memory.
+  // Whether cells of this shape and type can be made: the types can be encoded, heads are whole blocks of them, the
+  // model's context is long enough.
+  static Result<void> check_shape(const Config& config, const Shape& shape);
+  // The same, and the machine has the memory for all layers.
   static Result<void> check(const Config& config, const Shape& shape);
   // Errors: check()'s.
   static Result<KvCache> create(const Config& config, const Shape& shape, Backend& backend);
@@ -58,9 +66,13 @@ class KvCache {
   int64_t n_used_ = 0;
   int64_t n_written_ = 0;       // the most that n_used_ was since clear()
   int64_t n_back_ = INT64_MAX;  // how far behind n_written_ every ring is whole
-  std::vector<std::unique_ptr<Buffer>> buffers_;
+  std::vector<LayerCells> cells_;  // of the layers that own any
   std::vector<KvView> views_;      // per layer
   std::vector<int64_t> kv_sizes_;  // per layer: values in K or V of one position
 };
+
+// The cells of one layer that owns any, for a sequence of this (checked) shape; empty. And their bytes.
+LayerCells make_cells(const LayerConfig& layer, const KvCache::Shape& shape, Backend& backend);
+int64_t cells_bytes(const LayerConfig& layer, const KvCache::Shape& shape);
 
 }  // namespace carat

@@ -270,6 +270,16 @@ Result<Weights> find_weights(const gguf::File& file, const Config& config,
   return Finder(file, config).find(extras);
 }
 
+std::vector<const Tensor*> tensors_of(const LayerWeights& layer) {
+  std::vector<const Tensor*> tensors;
+  const auto add = [&](const Tensor& tensor) {
+    if (tensor.data != nullptr) tensors.push_back(&tensor);
+  };
+  for (const LayerField& field : kLayerFields) add(layer.*field.field);
+  add(layer.expert_gate), add(layer.expert_up);  // they have no slot of their own
+  return tensors;
+}
+
 const Tensor* find_scale(const gguf::File& file, std::string_view weight) {
   const auto stem = stem_of(weight, kWeight);
   if (!stem || has_own_scale(*stem)) return nullptr;

@@ -52,6 +52,9 @@ struct Weights {
   std::shared_ptr<const void> converted;  // norms and scales that the file does not have in F32
 };
 
+// The tensors that a layer has, in the order of the struct's kinds.
+std::vector<const Tensor*> tensors_of(const LayerWeights& layer);
+
 // A tensor beyond tensor_slots(config), for networks that have more around the layers.
 struct ExtraTensor {
   TensorSlot slot;

@@ -7,7 +7,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
+
+#include "base/memory.h"
 
 namespace carat {
 namespace {
@@ -185,6 +188,27 @@ TEST_F(FileTest, AFileThatShrinksInUseEndsInOneLine) {
   };
   EXPECT_EXIT(touch_what_is_gone(), testing::ExitedWithCode(2),
               "^carat: a mapped file was truncated or cannot be read while in use");
+}
+
+TEST_F(FileTest, PagesComeAndGo) {
+  std::string content(3 << 20, '\0');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>(i * 31 / 7);
+  ASSERT_TRUE(write_file(path("pages"), content));
+  const auto file = MappedFile::open(path("pages")).take();
+  const auto all = file->bytes();
+  const auto part = all.subspan(1000001, 1500000);
+  file->ask_for(part);
+  file->read_in(part);
+  const auto touched = resident_bytes();
+  file->drop(part);
+  EXPECT_GT(touched, resident_bytes() + 1000000);
+  file->expect_scattered_reads(all);
+  for (const auto range : {all, part, all.subspan(5, 1), all.first(0), all.last(10)}) {
+    file->read_in(range);
+    file->drop(range);
+    file->ask_for(range);
+  }
+  EXPECT_EQ(std::memcmp(all.data(), content.data(), content.size()), 0);
 }
 
 }  // namespace

@@ -122,5 +122,18 @@ TEST_F(Machine, ThisOne) {
   EXPECT_GT(memory_limit_bytes(), 0);
 }
 
+TEST_F(Machine, AvailableMemoryIsTheLeastThatIsTold) {
+  EXPECT_EQ(available_memory_bytes(folders_), memory_limit_bytes(folders_));
+  write("proc/meminfo", "MemTotal:       24659968 kB\nMemAvailable:   21853788 kB");
+  const int64_t available = available_memory_bytes(folders_);
+  EXPECT_EQ(available, int64_t{21853788} * 1024);
+  write("proc/self/cgroup", "0::/box");
+  write("sys/fs/cgroup/box/memory.max", "700000000");
+  EXPECT_EQ(available_memory_bytes(folders_), 700000000);
+  write("proc/meminfo", "MemAvailable:   many kB");
+  EXPECT_EQ(available_memory_bytes(folders_), 700000000);
+  EXPECT_GT(available_memory_bytes(), 0);
+}
+
 }  // namespace
 }  // namespace carat

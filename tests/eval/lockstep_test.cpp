@@ -4,8 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <filesystem>
 
+#include "base/file.h"
 #include "eval/perplexity.h"
 #include "eval/small_models.h"
 #include "model/forward.h"
@@ -102,6 +105,25 @@ TEST_F(LockstepTest, MatchesThePlainComputation) {
   }
 }
 
+void expect_same_bits(const LockstepScores& scores, const LockstepScores& expected) {
+  ASSERT_EQ(scores.models.size(), expected.models.size());
+  ASSERT_EQ(scores.pairs.size(), expected.pairs.size());
+  for (size_t m = 0; m < scores.models.size(); ++m) {
+    EXPECT_EQ(scores.models[m].nll, expected.models[m].nll);
+    EXPECT_EQ(scores.models[m].answer_nll, expected.models[m].answer_nll);
+    EXPECT_EQ(scores.models[m].correct, expected.models[m].correct);
+    EXPECT_EQ(scores.models[m].token_nll, expected.models[m].token_nll);
+  }
+  for (size_t p = 0; p < scores.pairs.size(); ++p) {
+    EXPECT_EQ(scores.pairs[p].kld, expected.pairs[p].kld);
+    EXPECT_EQ(scores.pairs[p].answer_kld, expected.pairs[p].answer_kld);
+    EXPECT_EQ(scores.pairs[p].squared_delta_p, expected.pairs[p].squared_delta_p);
+    EXPECT_EQ(scores.pairs[p].token_kld, expected.pairs[p].token_kld);
+    EXPECT_EQ(scores.pairs[p].same_top, expected.pairs[p].same_top);
+    EXPECT_EQ(scores.pairs[p].answer_same_top, expected.pairs[p].answer_same_top);
+  }
+}
+
 TEST_F(LockstepTest, BatchesAndThreadsDoNotMatter) {
   const LockstepScores expected = run_lockstep(request()).take();
   struct Way {
@@ -113,19 +135,142 @@ TEST_F(LockstepTest, BatchesAndThreadsDoNotMatter) {
     r.n_threads = way.n_threads;
     r.n_workers = way.n_workers;
     r.max_rows = way.max_rows;
-    const LockstepScores scores = run_lockstep(r).take();
-    for (size_t m = 0; m < r.models.size(); ++m) {
-      EXPECT_EQ(scores.models[m].nll, expected.models[m].nll);
-      EXPECT_EQ(scores.models[m].answer_nll, expected.models[m].answer_nll);
-      EXPECT_EQ(scores.models[m].correct, expected.models[m].correct);
-      EXPECT_EQ(scores.models[m].token_nll, expected.models[m].token_nll);
-    }
-    for (size_t p = 0; p < r.pairs.size(); ++p) {
-      EXPECT_EQ(scores.pairs[p].kld, expected.pairs[p].kld);
-      EXPECT_EQ(scores.pairs[p].token_kld, expected.pairs[p].token_kld);
-      EXPECT_EQ(scores.pairs[p].same_top, expected.pairs[p].same_top);
-    }
+    expect_same_bits(run_lockstep(r).take(), expected);
   }
+}
+
+// A whole model's weights read in again in every pass, layer by layer, or all there: the same bits.
+TEST_F(LockstepTest, PassesAndMemoryDoNotMatter) {
+  const LockstepScores expected = run_lockstep(request()).take();
+  for (const int64_t pass_tokens : {1, 30, 100, 100000})
+    for (const bool keep : {true, false}) {
+      LockstepRequest r = request();
+      r.n_threads = 2;
+      r.max_rows = 16;
+      r.pass_tokens = pass_tokens;
+      r.keep_weights = keep;
+      LockstepPlan plan;
+      r.on_plan = [&](const LockstepPlan& p) { plan = p; };
+      expect_same_bits(run_lockstep(r).take(), expected);
+      EXPECT_EQ(plan.streams(), !keep);
+      EXPECT_EQ(plan.n_files, 2u);
+      EXPECT_EQ(plan.n_models, 3u);
+      EXPECT_EQ(plan.n_passes == suite_.items.size(), pass_tokens == 1);
+      EXPECT_EQ(plan.n_passes == 1, pass_tokens == 100000);
+      EXPECT_GE(plan.read_bytes, plan.n_passes * plan.pass_bytes);
+    }
+}
+
+TEST_F(LockstepTest, TilesComeInOrderOfTheSuite) {
+  LockstepRequest r = request();
+  r.n_threads = 3;
+  r.pass_tokens = 50;
+  std::vector<std::pair<int64_t, int64_t>> seen;
+  std::vector<float> nll;
+  r.observe = [&](const LogitTile& tile) -> Result<void> {
+    for (size_t i = 0; i < tile.rows.size(); ++i) {
+      const auto [item, position] = tile.rows[i];
+      seen.emplace_back(item, position);
+      const Token next = suite_.items[static_cast<size_t>(item)].tokens[static_cast<size_t>(position + 1)];
+      nll.push_back(static_cast<float>(-log_probability(tile.logits(1, i), tile.summary(1, i), next)));
+    }
+    return {};
+  };
+  const LockstepScores scores = run_lockstep(r).take();
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+  EXPECT_EQ(static_cast<int64_t>(seen.size()), suite_.n_scored_tokens());
+  EXPECT_EQ(nll, scores.models[1].token_nll);
+  r.observe = [](const LogitTile&) -> Result<void> { return fail("seen enough"); };
+  EXPECT_EQ(run_lockstep(r).error().message, "seen enough");
+}
+
+class SavedTest : public LockstepTest {
+ protected:
+  const std::string path_ =
+      (std::filesystem::temp_directory_path() / ("carat_saved_" + std::to_string(getpid()))).string();
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  LockstepRequest saving() const {
+    LockstepRequest r = request();
+    r.pass_tokens = 60;
+    r.saved_path = path_;
+    for (ModelUnderTest& m : r.models) m.fingerprint = "print";
+    return r;
+  }
+  // Runs until some of the work is done, then is interrupted.
+  void run_in_part(LockstepRequest r, double share) {
+    r.progress = [&](uint64_t done, uint64_t total, std::string_view) {
+      if (static_cast<double>(done) > share * static_cast<double>(total)) interrupt_requested.store(true);
+    };
+    const auto result = run_lockstep(r);
+    interrupt_requested.store(false);
+    ASSERT_FALSE(result.has_value());
+    EXPECT_EQ(result.error().message, "interrupted");
+  }
+};
+
+TEST_F(SavedTest, AnInterruptedRunGoesOnWhereItEnded) {
+  const LockstepScores expected = run_lockstep(request()).take();
+  run_in_part(saving(), 0.5);
+  run_in_part(saving(), 0.5);
+  LockstepRequest r = saving();
+  LockstepPlan plan;
+  r.on_plan = [&](const LockstepPlan& p) { plan = p; };
+  expect_same_bits(run_lockstep(r).take(), expected);
+  EXPECT_GT(plan.n_items_saved, 2);
+  EXPECT_GT(plan.n_passes, 0u);
+  // Now everything is there: nothing runs.
+  bool ran = false;
+  r.on_plan = [&](const LockstepPlan&) { ran = true; };
+  expect_same_bits(run_lockstep(r).take(), expected);
+  EXPECT_FALSE(ran);
+}
+
+TEST_F(SavedTest, AnotherRequestIsRefusedAndLeavesTheFile) {
+  run_in_part(saving(), 0.5);
+  const std::string before = read_file(path_).take();
+  const auto message = [&](auto&& change) {
+    LockstepRequest r = saving();
+    Suite suite = suite_;
+    change(r, suite);
+    r.suite = &suite;
+    const auto result = run_lockstep(r);
+    return result ? std::string("ran") : result.error().message;
+  };
+  EXPECT_NE(message([](auto&, Suite& s) { s.items[9].tokens[3] ^= 1; }).find("suite is"), std::string::npos);
+  EXPECT_NE(message([](auto& r, Suite&) { r.models[1].fingerprint = "other"; }).find("file 2 is print there and other here"),
+            std::string::npos);
+  EXPECT_NE(message([](auto& r, Suite&) { r.models[2].kv = TensorType::F32; }).find("cache 3 is Q8_0 there and F32 here"),
+            std::string::npos);
+  EXPECT_NE(message([](auto& r, Suite&) { r.models[0].precision = Precision::fast; }).find("arithmetic 1"),
+            std::string::npos);
+  EXPECT_NE(message([](auto& r, Suite&) { r.pairs.pop_back(); }).find("pairs"), std::string::npos);
+  EXPECT_NE(message([](auto& r, Suite&) {
+              r.models.pop_back();
+              r.pairs = {{1, 0}};
+            }).find("number of models"),
+            std::string::npos);
+  EXPECT_EQ(read_file(path_).take(), before);
+}
+
+TEST_F(SavedTest, DamagedFilesAreRefusedInOneLine) {
+  run_in_part(saving(), 0.5);
+  const std::string whole = read_file(path_).take();
+  const auto load = [&](const std::string& content) {
+    write_file(path_, content).take();
+    return run_lockstep(saving());
+  };
+  for (size_t n = 0; n < whole.size(); n += n < 400 ? 1 : 997) {
+    const auto result = load(whole.substr(0, n));
+    ASSERT_FALSE(result.has_value()) << n;
+    EXPECT_TRUE(result.error().message.starts_with(path_ + ": ")) << result.error().message;
+    EXPECT_EQ(result.error().message.find('\n'), std::string::npos);
+  }
+  std::string spoilt = whole;
+  spoilt[whole.size() - 100] = static_cast<char>(spoilt[whole.size() - 100] ^ 4);
+  EXPECT_NE(load(spoilt).error().message.find("damaged"), std::string::npos);
+  EXPECT_FALSE(load(whole + "x").has_value());
+  EXPECT_TRUE(load(whole).has_value());
 }
 
 TEST_F(LockstepTest, AModelDoesNotDivergeFromItself) {

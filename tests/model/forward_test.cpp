@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 
 #include "base/random.h"
 #include "fake_file.h"
@@ -275,6 +276,47 @@ TEST(Forward, PrefillCutChangesNoBit) {
     ASSERT_EQ(rows.size(), 2u);
     expect_same_bits(rows[0], without.in_pieces(a, {30}).back(), v.name + ", first of two");
     expect_same_bits(rows[1], without.in_pieces(b, {11}).back(), v.name + ", second of two");
+  }
+}
+
+// Layer by layer through cells of its own, two sequences cut into three calls, and only some rows wanted.
+TEST(Forward, LayerByLayerIsTheSame) {
+  for (const Variant& variant : variants()) {
+    Session session(make_model(variant.config, TensorType::F16), Precision::exact);
+    const std::vector<Token> a = random_tokens(kPrompt, variant.config, 1), b = random_tokens(9, variant.config, 2);
+    std::vector<Row> expected;
+    for (Row& row : session.in_pieces(a, {64})) expected.push_back(std::move(row));
+    expected.erase(expected.begin(), expected.begin() + 5);  // the first five rows of a are not wanted
+    std::vector<Row> of_b = session.in_pieces(b, {64});
+    expected.push_back(std::move(of_b.back()));  // of b only the last
+
+    Forward& forward = session.forward;
+    const std::span<const Token> first(a), second(b);
+    std::vector<Passage> calls;
+    for (const std::vector<TokenRun>& parts : {std::vector<TokenRun>{{first.first(4), 0, 0}},
+                                           std::vector<TokenRun>{{first.subspan(4), 4, kPrompt - 5}, {second.first(3), 0, 0}},
+                                           std::vector<TokenRun>{{second.subspan(3), 3, 1}}})
+      calls.push_back(forward.enter(parts));
+    const std::vector<std::vector<size_t>> sequences{{0}, {0, 1}, {1}};
+    std::map<int, std::vector<LayerCells>> cells;
+    for (int layer = 0; layer < variant.config.n_layers(); ++layer) {
+      if (variant.config.owns_kv(layer))
+        for (const int64_t n : {kPrompt, int64_t{9}})
+          cells[layer].push_back(make_cells(variant.config.layers[static_cast<size_t>(layer)], {n, n}, *session.backend));
+      const auto& read = cells.at(variant.config.layers[static_cast<size_t>(layer)].kv_source);
+      for (size_t call = 0; call < calls.size(); ++call) {
+        std::vector<KvView> views;
+        for (const size_t sequence : sequences[call]) views.push_back(read[sequence].view);
+        forward.run_layer(calls[call], layer, views);
+      }
+    }
+    std::vector<Row> got;
+    for (Passage& call : calls) {
+      const std::span<const float> hidden = forward.leave(call);
+      if (hidden.empty()) continue;
+      for (Row& row : session.rows(hidden)) got.push_back(std::move(row));
+    }
+    expect_same_bits(got, expected, variant.name);
   }
 }
 
