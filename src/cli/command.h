@@ -25,6 +25,7 @@ struct Command {
 Run add_audit(CLI::App& app);
 Run add_bench(CLI::App& app);
 Run add_compare(CLI::App& app);
+Run add_imatrix(CLI::App& app);
 Run add_inspect(CLI::App& app);
 Run add_lab(CLI::App& app);
 Run add_logits(CLI::App& app);

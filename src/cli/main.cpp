@@ -23,6 +23,7 @@ constexpr Command kCommands[] = {
     {"audit", "is a file whole, and is it what its name says?", add_audit},
     {"pull", "download a model, with resume and checksum", add_pull},
     {"quantize", "write a file in other tensor types", add_quantize},
+    {"imatrix", "importance of a model's input columns over texts, for quantize", add_imatrix},
     {"perplexity", "perplexity of a text, divergence from a parent", add_perplexity},
     {"logits", "log-probabilities of the next tokens", add_logits},
     {"bench", "prefill and decode speed", add_bench},

@@ -73,21 +73,49 @@ class FirstRow {
   std::atomic<int64_t> row_{INT64_MAX};
 };
 
+// How one tensor is written.
+struct Manner {
+  TensorType target;
+  const InputSquares* importance = nullptr;
+  bool may_keep_lattice = false;
+  std::optional<std::span<const std::byte>> encoded;  // nothing is left to do
+};
+
+// What was found out while writing.
+struct Observed {
+  int64_t n_lattice_tensors = 0;
+  LatticeBlocks lattice;
+};
+
 // Streams one tensor in another type, or (checked) in its own.
 class Converter {
  public:
-  Converter(const Tensor& source, TensorType target, ThreadPool& pool, std::string_view path)
+  Converter(const Tensor& source, const Manner& manner, ThreadPool& pool, std::string_view path)
       : path_(path),
         source_(source),
-        target_(target),
+        target_(manner.target),
         pool_(pool),
-        row_bytes_(row_bytes(target, source.n_columns())),
+        row_bytes_(row_bytes(manner.target, source.n_columns())),
         n_rows_per_block_(std::clamp<int64_t>(kBlockElements / source.n_columns(), 1, source.n_rows())),
-        rows_(static_cast<size_t>(source.n_columns() * std::min<int64_t>(pool.size(), n_rows_per_block_))) {
-    if (!copies()) encoded_.resize(static_cast<size_t>(n_rows_per_block_) * row_bytes_);
+        rows_(static_cast<size_t>(source.n_columns() * std::min<int64_t>(pool.size(), n_rows_per_block_))),
+        lattice_of_thread_(static_cast<size_t>(pool.size())) {
+    if (copies()) return;
+    encoded_.resize(static_cast<size_t>(n_rows_per_block_) * row_bytes_);
+    if (manner.importance != nullptr) importance_ = manner.importance->means();
+    keeps_lattice_ = manner.may_keep_lattice && target_ == TensorType::Q4_0 && is_float(source.type) && lies_on_lattice();
   }
 
-  Result<void> stream(const gguf::ByteSink& sink) {
+  // Adds to `observed`.
+  Result<void> stream(const gguf::ByteSink& sink, Observed& observed) {
+    TRY(stream_rows(sink));
+    if (!keeps_lattice_) return {};
+    ++observed.n_lattice_tensors;
+    for (const LatticeBlocks& blocks : lattice_of_thread_) observed.lattice += blocks;
+    return {};
+  }
+
+ private:
+  Result<void> stream_rows(const gguf::ByteSink& sink) {
     for (int64_t begin = 0; begin < source_.n_rows(); begin += n_rows_per_block_) {
       const int64_t n = std::min(n_rows_per_block_, source_.n_rows() - begin);
       pool_.parallel_for(n, 1, [&](int64_t first, int64_t last, int thread) {
@@ -106,7 +134,37 @@ class Converter {
     return {};
   }
 
- private:
+  // At least half of the blocks; few others do by chance (those of a single weight).
+  bool lies_on_lattice() {
+    std::vector<LatticeBlocks> counted(static_cast<size_t>(pool_.size()));
+    const int64_t n = source_.n_columns();
+    AlignedArray<float> rows(static_cast<size_t>(n * pool_.size()));
+    pool_.parallel_for(source_.n_rows(), 1, [&](int64_t begin, int64_t end, int thread) {
+      float* values = rows.data() + thread * n;
+      for (int64_t i = begin; i < end; ++i) {
+        codec_of(source_.type).decode(source_.row(i), n, values);
+        counted[static_cast<size_t>(thread)] += count_lattice_blocks(values, n, source_.type);
+      }
+    });
+    LatticeBlocks all;
+    for (const LatticeBlocks& blocks : counted) all += blocks;
+    return 2 * all.n_on_lattice >= all.n_blocks;
+  }
+
+  // The importance of the columns of the matrix that row i belongs to; nullptr: none.
+  const float* importance_of(int64_t i) const {
+    if (importance_.empty()) return nullptr;
+    return importance_.data() + i / source_.shape[1] * source_.n_columns();
+  }
+
+  void encode_row(int64_t i, const float* values, int64_t thread, std::byte* out) {
+    const int64_t n = source_.n_columns();
+    if (keeps_lattice_)
+      lattice_of_thread_[static_cast<size_t>(thread)] += encode_q4_0_on_lattice(values, n, source_.type, out);
+    else
+      codec_of(target_).encode(values, n, importance_of(i), out);
+  }
+
   bool copies() const { return target_ == source_.type; }
   std::string name() const { return gguf::printable(source_.name); }
 
@@ -119,7 +177,7 @@ class Converter {
     if (copies()) return;
     if (std::bit_cast<float>(largest) > codec_of(target_).largest) return too_large_.note(begin + i);
     std::byte* out = encoded_.data() + static_cast<uint64_t>(i) * row_bytes_;
-    codec_of(target_).encode(values, n, nullptr, out);
+    encode_row(begin + i, values, slot, out);
     if (largest < kCertainlyFitsBits) return;
     codec_of(target_).decode(out, n, values);
     if (largest_magnitude_bits(values, n) >= kInfinityBits) too_large_.note(begin + i);
@@ -132,6 +190,9 @@ class Converter {
   uint64_t row_bytes_;
   int64_t n_rows_per_block_;
   AlignedArray<float> rows_;  // [threads that have a row, n_columns]
+  std::vector<float> importance_;  // [n_matrices, n_columns]; empty: none
+  bool keeps_lattice_ = false;
+  std::vector<LatticeBlocks> lattice_of_thread_;
   std::vector<std::byte> encoded_;
   FirstRow not_finite_, too_large_;
 };
@@ -148,22 +209,42 @@ Result<void> check_convertible(const Tensor& source, TensorType target) {
   return {};
 }
 
-// `source` must outlive the result.
-gguf::TensorToWrite converted(const Tensor& source, TensorType target, ThreadPool& pool,
-                              const std::string& path) {
-  if (source.type == target && !is_float(target)) return gguf::existing(source);
-  const auto produce = [&source, target, &pool, &path](const gguf::ByteSink& sink) -> Result<void> {
-    return Converter(source, target, pool, path).stream(sink);
+// `source` and `observed` must outlive the result.
+gguf::TensorToWrite converted(const Tensor& source, const Manner& manner, ThreadPool& pool, const std::string& path,
+                              Observed& observed) {
+  if (manner.encoded) {
+    const auto bytes = *manner.encoded;
+    return {std::string(source.name), manner.target, source.shape,
+            [bytes](const gguf::ByteSink& sink) { return sink(bytes); }};
+  }
+  if (source.type == manner.target && !is_float(manner.target)) return gguf::existing(source);
+  const auto produce = [&source, manner, &pool, &path, &observed](const gguf::ByteSink& sink) -> Result<void> {
+    return Converter(source, manner, pool, path).stream(sink, observed);
   };
-  return {std::string(source.name), target, source.shape, produce};
+  return {std::string(source.name), manner.target, source.shape, produce};
 }
 
 // ---------------------------------------------------------------- the file
 
-gguf::Metadata metadata_for(const gguf::File& file, uint32_t file_type) {
+// Texts of keys that name the importance matrix are at most this long, as llama.cpp's are.
+constexpr size_t kLongestProvenance = 127;
+
+void name_importance(const ImportanceMatrix& importance, gguf::Metadata& metadata) {
+  const auto set_text = [&](const char* key, const std::string& text) {
+    if (!text.empty()) metadata.set(key, text.substr(0, kLongestProvenance));
+  };
+  set_text("quantize.imatrix.file", importance.path);
+  if (!importance.datasets.empty()) set_text("quantize.imatrix.dataset", importance.datasets.front());
+  metadata.set("quantize.imatrix.entries_count", static_cast<uint32_t>(importance.entries.size()));
+  if (importance.n_chunks > 0)
+    metadata.set("quantize.imatrix.chunks_count", static_cast<uint32_t>(importance.n_chunks));
+}
+
+gguf::Metadata metadata_for(const gguf::File& file, uint32_t file_type, const ImportanceMatrix* importance) {
   gguf::Metadata metadata = file.metadata;
   metadata.set("general.quantization_version", kQuantizationVersion);
   metadata.set("general.file_type", file_type);
+  if (importance != nullptr) name_importance(*importance, metadata);
   return metadata;
 }
 
@@ -255,6 +336,37 @@ Result<std::vector<Planned>> plan_tensors(const gguf::File& file, const Quantize
   return plan;
 }
 
+// The importance of a tensor's inputs; nullptr: none.
+Result<const InputSquares*> importance_for(const Tensor& tensor, TensorType target, const QuantizeOptions& options,
+                                           const std::string& path) {
+  if (options.importance == nullptr || target == tensor.type || is_float(target)) return nullptr;
+  const auto entry = options.importance->entries.find(tensor.name);
+  if (entry == options.importance->entries.end()) return nullptr;
+  if (entry->second.fits(tensor)) return &entry->second;
+  if (is_embedding_table(tensor.name)) return nullptr;  // a table of another vocabulary
+  return fail("{}: tensor '{}' has {} columns in {} matrices, but its importance has {} values: of another model?", path,
+              gguf::printable(tensor.name), tensor.n_columns(), tensor.shape[2] * tensor.shape[3],
+              entry->second.sums.size());
+}
+
+Result<Manner> manner_of(const Tensor& tensor, TensorType target, const QuantizeOptions& options,
+                         const std::string& path) {
+  Manner manner{target, TRY(importance_for(tensor, target, options, path)), options.keep_lattices, {}};
+  if (const auto ready = options.encoded.find(tensor.name); ready != options.encoded.end()) {
+    CHECK(ready->second.size() == row_bytes(target, tensor.n_columns()) * static_cast<uint64_t>(tensor.n_rows()));
+    manner.encoded = ready->second;
+  }
+  return manner;
+}
+
+// An importance matrix that has nothing to say about a file is not its own.
+Result<void> check_importance(const gguf::File& file, const QuantizeOptions& options) {
+  if (options.importance == nullptr) return {};
+  for (const Tensor& tensor : file.tensors)
+    if (options.importance->entries.contains(tensor.name)) return {};
+  return fail("{}: the importance matrix {} has no entry for any of its tensors", file.path, options.importance->path);
+}
+
 }  // namespace
 
 Result<std::vector<TensorType>> plan_types(const gguf::File& file, const QuantizeOptions& options) {
@@ -276,17 +388,28 @@ Result<QuantizeSummary> quantize(const gguf::File& file, OutputFile& out, const 
   const auto file_type = file_type_of({options.type, options.mix});
   if (!file_type) return fail("{} is not a type that a file can be quantized to", type_name(options.type));
   TRY(check_targets(options));
+  TRY(check_importance(file, options));
   const auto plan = TRY(plan_tensors(file, options));
+  QuantizeSummary summary = summarize(file, plan);
+  Observed observed;
   ThreadPool pool(options.n_threads);
   std::vector<gguf::TensorToWrite> tensors;
   for (size_t i = 0; i < plan.size(); ++i) {
     const Tensor& source = file.tensors[i];
     if (const auto valid = check_convertible(source, plan[i].type); !valid)
       return fail("{}: tensor '{}': {}", file.path, gguf::printable(source.name), valid.error().message);
-    tensors.push_back(converted(source, plan[i].type, pool, file.path));
+    const Manner manner = TRY(manner_of(source, plan[i].type, options, file.path));
+    const bool in_blocks = type_info(plan[i].type).block_length > 1 && plan[i].type != source.type;
+    summary.n_tensors_in_blocks += in_blocks;
+    summary.n_tensors_with_importance += in_blocks && manner.importance != nullptr;
+    tensors.push_back(converted(source, manner, pool, file.path, observed));
   }
-  TRY(gguf::write(out, metadata_for(file, *file_type), tensors, progress));
-  return summarize(file, plan);
+  for (const auto& [name, values] : options.scales)
+    tensors.push_back(gguf::owned_f32(name, {static_cast<int64_t>(values.size()), 1, 1, 1}, values));
+  TRY(gguf::write(out, metadata_for(file, *file_type, options.importance), tensors, progress));
+  summary.n_lattice_tensors = observed.n_lattice_tensors;
+  summary.lattice = observed.lattice;
+  return summary;
 }
 
 }  // namespace carat

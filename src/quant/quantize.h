@@ -1,8 +1,11 @@
 // quantize: one GGUF file in, another out, tensor types chosen by a recipe.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,8 @@
 #include "base/result.h"
 #include "base/thread_pool.h"
 #include "gguf/reader.h"
+#include "quant/importance.h"
+#include "quant/lattice_encoder.h"
 #include "quant/name_rules.h"
 #include "quant/recipe.h"
 #include "tensor/type.h"
@@ -22,6 +27,17 @@ struct QuantizeOptions {
   std::vector<NameRule> overrides;     // first match wins; eligible tensors only
   std::optional<TensorType> embedding_type;  // token_embd and per_layer_token_embd; wins over all else
   int n_threads = 1;
+
+  // Weighted searches for the tensors that it has entries for, where their type has one; and keys that name it. An entry
+  // of another size than its tensor is an error, except for embeddings, which then go without.
+  const ImportanceMatrix* importance = nullptr;
+  // Tensors at least half of whose 32-blocks lie on a 4-bit lattice keep their codes where they become Q4_0
+  // (quant/lattice_encoder.h).
+  bool keep_lattices = false;
+  // Tensors that somebody has encoded already: by name, the bytes in the type of plan_types().
+  std::map<std::string, std::span<const std::byte>, std::less<>> encoded;
+  // What whole matrices are multiplied with (NVFP4): tensors to add, by name; the file has none of these names.
+  std::map<std::string, std::span<const float>, std::less<>> scales;
 };
 
 // Tensors whose rows do not fit the blocks of the type that a recipe or a rule wanted for them.
@@ -39,6 +55,11 @@ struct QuantizeSummary {
   // Tensors that got what the recipe wanted for them (where rules leave the recipe none: what the rules wanted).
   int64_t n_tensors_as_wanted = 0;
   std::vector<Fallback> fallbacks;  // those that did not, most weights first
+
+  int64_t n_tensors_in_blocks = 0;      // written in a block type from floats
+  int64_t n_tensors_with_importance = 0;  // of those
+  int64_t n_lattice_tensors = 0;        // of those that became Q4_0: kept their lattice
+  LatticeBlocks lattice;                // the blocks of the lattice tensors
 };
 
 // The type of each tensor of `file` under `options`, in file order. Needs names and shapes only, no data. An

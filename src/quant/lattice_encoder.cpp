@@ -1,0 +1,118 @@
+// See the header. The lattices themselves are found in quant/lattice.cpp.
+#include "quant/lattice_encoder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "quant/blocks32.h"
+#include "quant/lattice.h"
+#include "quant/q4_0.h"
+
+namespace carat {
+namespace {
+
+constexpr int kLength = static_cast<int>(kLatticeBlock);
+
+float to_bf16(double x) { return bf16_to_f32(f32_to_bf16(static_cast<float>(x))); }
+float to_f16(double x) { return f16_to_f32(f32_to_f16(static_cast<float>(x))); }
+
+float rounded(float x, TensorType type) {
+  return type == TensorType::BF16 ? to_bf16(x) : type == TensorType::F16 ? to_f16(x) : x;
+}
+
+// The scale to store: one that trainers write (BF16) if it explains the block and fits, else the F16 number nearest to
+// the least-squares scale that explains it, else the nearest one at all.
+float storable_scale(const Lattice& lattice) {
+  const double sign = lattice.scale < 0 ? -1 : 1, low = lattice.lowest_scale, high = lattice.highest_scale;
+  const auto explains = [&](double scale) { return low <= scale && scale <= high; };
+  const double candidates[] = {to_bf16((low + high) / 2), std::fabs(lattice.scale), (low + high) / 2};
+  for (const double candidate : candidates)
+    if (const double scale = to_f16(candidate); scale > 0 && explains(scale)) return static_cast<float>(sign * scale);
+  return to_f16(lattice.scale);
+}
+
+void store(float scale, const int8_t* codes, BlockQ4_0& block) {
+  store_f16(block.d, scale);
+  uint8_t unsigned_codes[kLength];
+  for (int i = 0; i < kLength; ++i) unsigned_codes[i] = static_cast<uint8_t>(codes[i] + 8);
+  pack_nibbles(unsigned_codes, block.qs);
+}
+
+bool is_exact(const float* x, TensorType stored, const BlockQ4_0& block) {
+  float decoded[kLength];
+  decode_q4_0(reinterpret_cast<const std::byte*>(&block), kLength, decoded);
+  for (int i = 0; i < kLength; ++i)
+    if (rounded(decoded[i], stored) != x[i]) return false;
+  return true;
+}
+
+struct Fit {
+  float scale = 0;
+  int8_t codes[kLength] = {};
+  double error = HUGE_VAL;
+};
+
+// Codes under a trial scale, then the least-squares scale of these codes, as F16 holds it.
+Fit fit_under(const float* x, double trial) {
+  Fit fit;
+  double sum_xc = 0, sum_cc = 0;
+  for (int i = 0; i < kLength; ++i) {
+    const double code = std::clamp(std::nearbyint(x[i] / trial), -8.0, 7.0);
+    fit.codes[i] = static_cast<int8_t>(code);
+    sum_xc += x[i] * code;
+    sum_cc += code * code;
+  }
+  fit.scale = sum_cc > 0 ? to_f16(sum_xc / sum_cc) : 0.0f;
+  fit.error = 0;
+  for (int i = 0; i < kLength; ++i) {
+    const double error = x[i] - static_cast<double>(fit.scale) * fit.codes[i];
+    fit.error += error * error;
+  }
+  return fit;
+}
+
+// x is not all zeros.
+Fit best_fit(const float* x) {
+  const double extreme = signed_extreme(x, kLength);
+  Fit best = fit_under(x, extreme / -8);
+  for (int k = 1; k <= 7; ++k)
+    for (const int code : {k, -k})
+      if (const Fit fit = fit_under(x, extreme / code); fit.error < best.error) best = fit;
+  return best;
+}
+
+}  // namespace
+
+LatticeBlocks count_lattice_blocks(const float* row, int64_t n, TensorType stored) {
+  LatticeBlocks counted;
+  for (int64_t i = 0; i < n; i += kLatticeBlock) {
+    ++counted.n_blocks;
+    counted.n_on_lattice += find_lattice(row + i, stored).has_value();
+  }
+  return counted;
+}
+
+LatticeBlocks encode_q4_0_on_lattice(const float* row, int64_t n, TensorType stored, std::byte* blocks) {
+  LatticeBlocks counted;
+  auto* block = reinterpret_cast<BlockQ4_0*>(blocks);
+  for (int64_t i = 0; i < n; i += kLatticeBlock, ++block) {
+    const float* x = row + i;
+    const std::optional<Lattice> lattice = find_lattice(x, stored);
+    const float scale = lattice ? storable_scale(*lattice) : 0;
+    ++counted.n_blocks;
+    if (!lattice || std::isinf(scale)) {  // beyond F16 only where a smaller code of the largest weight would do
+      const Fit fit = best_fit(x);
+      store(fit.scale, fit.codes, *block);
+      continue;
+    }
+    if (lattice->extreme == 0)
+      encode_q4_0(x, kLatticeBlock, nullptr, reinterpret_cast<std::byte*>(block));
+    else
+      store(scale, lattice->codes.data(), *block);
+    ++counted.n_on_lattice;
+    counted.n_exact += is_exact(x, stored, *block);
+  }
+  return counted;
+}
+
+}  // namespace carat
