@@ -190,6 +190,12 @@ TEST_P(Matmul, ARowsBitsDoNotDependOnBatchOrThreads) {
         ASSERT_TRUE(same_bits(alone.data(), all.data() + t * n_rows, static_cast<size_t>(n_rows)))
             << type_name(type) << " token " << t;
       }
+      // Small batches have kernels of their own.
+      for (const int64_t n : {2, 3, 4, 5})
+        for (const int64_t t : {int64_t{0}, n_tokens - n}) {
+          const std::vector<float> few = multiply(*one, w.tensor, x.data() + t * k, n);
+          ASSERT_TRUE(same_bits(few.data(), all.data() + t * n_rows, few.size())) << type_name(type) << " tokens " << n;
+        }
       // Nor on which rows of the weight are computed with it.
       Tensor part = w.tensor;
       part.data = w.tensor.row(5);

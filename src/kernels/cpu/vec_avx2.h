@@ -354,97 +354,71 @@ inline __m256i broadcast4(const void* p) {
 
 #if defined(__AVXVNNI__)
 
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
-inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) {
+template <int kMaxQ, int kOffset, int kGroups>
+struct ByteSum {
+  Ints sum;
+  void begin(const int16_t* of_x) {
     const __m256i first = kOffset == 0 ? _mm256_setzero_si256()
-                                       : _mm256_madd_epi16(broadcast4(sums(t)), _mm256_set1_epi16(-kOffset));
-    out[t] = {first, first};
+                                       : _mm256_madd_epi16(broadcast4(of_x), _mm256_set1_epi16(-kOffset));
+    sum = {first, first};
   }
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    const Bytes bytes = w(g);
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      const __m256i four = broadcast4(x + t * stride + 4 * g);
-      out[t] = {_mm256_dpbusd_avx_epi32(out[t].a, bytes.a, four), _mm256_dpbusd_avx_epi32(out[t].b, bytes.b, four)};
-    }
+  void add(Bytes w, const int8_t* x) {
+    const __m256i four = broadcast4(x);
+    sum = {_mm256_dpbusd_avx_epi32(sum.a, w.a, four), _mm256_dpbusd_avx_epi32(sum.b, w.b, four)};
   }
-}
+  Ints end(const int16_t*) const { return sum; }
+};
 
 #else
 
 // maddubs adds two u8 x s8 products in 16 bits. Sums of these go on in 16 bits: they may wrap, as long as the last one
 // fits, and that of (w - center) x does where |w - center| * 127 * 2 kGroups < 2^15. So sums begin at -center times
 // the sum of x; what center and kOffset differ by is put right in 32 bits.
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
-inline void dot_small_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
-  constexpr int kSpread = 32767 / (127 * 2 * kGroups);  // how far w may be from the center
-  constexpr bool kFits = kOffset <= kSpread && kMaxQ - kOffset <= kSpread;
-  constexpr int kCenter = kFits ? kOffset : (kMaxQ + 1) / 2;
-  static_assert(kCenter <= kSpread && kMaxQ - kCenter <= kSpread && kMaxQ <= 127);
-  Bytes pairs[kTokens];
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) {
+template <int kMaxQ, int kOffset, int kGroups, bool kWide = (kMaxQ > 127)>
+struct ByteSum {
+  static constexpr int kSpread = 32767 / (127 * 2 * kGroups);  // how far w may be from the center
+  static constexpr bool kFits = kOffset <= kSpread && kMaxQ - kOffset <= kSpread;
+  static constexpr int kCenter = kFits ? kOffset : (kMaxQ + 1) / 2;
+  static_assert(kCenter <= kSpread && kMaxQ - kCenter <= kSpread);
+
+  Bytes pairs;
+  void begin(const int16_t* of_x) {
     const __m256i first =
-        kCenter == 0 ? _mm256_setzero_si256() : _mm256_mullo_epi16(broadcast4(sums(t)), _mm256_set1_epi16(-kCenter));
-    pairs[t] = {first, first};
+        kCenter == 0 ? _mm256_setzero_si256() : _mm256_mullo_epi16(broadcast4(of_x), _mm256_set1_epi16(-kCenter));
+    pairs = {first, first};
   }
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    const Bytes bytes = w(g);
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      const __m256i four = broadcast4(x + t * stride + 4 * g);
-      pairs[t] = {_mm256_add_epi16(pairs[t].a, _mm256_maddubs_epi16(bytes.a, four)),
-                  _mm256_add_epi16(pairs[t].b, _mm256_maddubs_epi16(bytes.b, four))};
-    }
+  void add(Bytes w, const int8_t* x) {
+    const __m256i four = broadcast4(x);
+    pairs = {_mm256_add_epi16(pairs.a, _mm256_maddubs_epi16(w.a, four)),
+             _mm256_add_epi16(pairs.b, _mm256_maddubs_epi16(w.b, four))};
   }
-  const __m256i one = _mm256_set1_epi16(1);
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) {
-    out[t] = {_mm256_madd_epi16(pairs[t].a, one), _mm256_madd_epi16(pairs[t].b, one)};
-    if constexpr (kCenter != kOffset) {
-      const __m256i rest = _mm256_madd_epi16(broadcast4(sums(t)), _mm256_set1_epi16(kCenter - kOffset));
-      out[t] = {_mm256_add_epi32(out[t].a, rest), _mm256_add_epi32(out[t].b, rest)};
-    }
+  Ints end(const int16_t* of_x) const {
+    const __m256i one = _mm256_set1_epi16(1);
+    const Ints sum = {_mm256_madd_epi16(pairs.a, one), _mm256_madd_epi16(pairs.b, one)};
+    if constexpr (kCenter == kOffset) return sum;
+    const __m256i rest = _mm256_madd_epi16(broadcast4(of_x), _mm256_set1_epi16(kCenter - kOffset));
+    return {_mm256_add_epi32(sum.a, rest), _mm256_add_epi32(sum.b, rest)};
   }
-}
+};
 
 // Bytes up to 255 lose 128 and go in as |w| with the sign moved to x: 2 * 128 * 127 still fits into 16 bits.
-template <int kOffset, int kGroups, int kTokens, class Weights, class Sums>
-inline void dot_wide_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
-  const __m256i one = _mm256_set1_epi16(1), bias = _mm256_set1_epi8(static_cast<char>(0x80));
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) {
+template <int kMaxQ, int kOffset, int kGroups>
+struct ByteSum<kMaxQ, kOffset, kGroups, true> {
+  Ints sum;
+  void begin(const int16_t* of_x) {
     const __m256i first = kOffset == 128 ? _mm256_setzero_si256()
-                                         : _mm256_madd_epi16(broadcast4(sums(t)), _mm256_set1_epi16(128 - kOffset));
-    out[t] = {first, first};
+                                         : _mm256_madd_epi16(broadcast4(of_x), _mm256_set1_epi16(128 - kOffset));
+    sum = {first, first};
   }
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    const Bytes biased = w(g);
-    const __m256i a = _mm256_xor_si256(biased.a, bias), b = _mm256_xor_si256(biased.b, bias);
-    const __m256i abs_a = _mm256_abs_epi8(a), abs_b = _mm256_abs_epi8(b);
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      const __m256i four = broadcast4(x + t * stride + 4 * g);
-      const __m256i p = _mm256_maddubs_epi16(abs_a, _mm256_sign_epi8(four, a));
-      const __m256i q = _mm256_maddubs_epi16(abs_b, _mm256_sign_epi8(four, b));
-      out[t] = {_mm256_add_epi32(out[t].a, _mm256_madd_epi16(p, one)),
-                _mm256_add_epi32(out[t].b, _mm256_madd_epi16(q, one))};
-    }
+  void add(Bytes w, const int8_t* x) {
+    const __m256i one = _mm256_set1_epi16(1), bias = _mm256_set1_epi8(static_cast<char>(0x80)), four = broadcast4(x);
+    const __m256i a = _mm256_xor_si256(w.a, bias), b = _mm256_xor_si256(w.b, bias);
+    const __m256i p = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(four, a));
+    const __m256i q = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(four, b));
+    sum = {_mm256_add_epi32(sum.a, _mm256_madd_epi16(p, one)), _mm256_add_epi32(sum.b, _mm256_madd_epi16(q, one))};
   }
-}
-
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
-inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
-  if constexpr (kMaxQ > 127)
-    dot_wide_bytes<kOffset, kGroups, kTokens>(w, x, stride, sums, out);
-  else
-    dot_small_bytes<kMaxQ, kOffset, kGroups, kTokens>(w, x, stride, sums, out);
-}
+  Ints end(const int16_t*) const { return sum; }
+};
 
 #endif
 
@@ -456,7 +430,8 @@ inline void pair_sums(Ints v, int16_t* out) {
   out[1] = static_cast<int16_t>(_mm_extract_epi32(pairs, 2));
 }
 
-inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+// Not _mm_prefetch: g++ takes a function that does nothing but that for one without effect, and drops calls of it.
+inline void prefetch(const void* p) { asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p))); }
 
 // ---- probes
 

@@ -226,31 +226,27 @@ inline Floats gather_f16(const uint8_t* p, int64_t stride) { return f16_lanes(ga
 
 // ---- products of bytes
 
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
-inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
-  const auto broadcast4 = [](const void* p) {
-    int32_t four;
-    memcpy(&four, p, 4);
-    return _mm512_set1_epi32(four);
-  };
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t)
-    out[t].v = kOffset == 0 ? _mm512_setzero_si512()
-                            : _mm512_madd_epi16(broadcast4(sums(t)), _mm512_set1_epi16(-kOffset));
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    const Bytes bytes = w(g);
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t)
-      out[t].v = _mm512_dpbusd_epi32(out[t].v, bytes.v, broadcast4(x + t * stride + 4 * g));
-  }
+inline __m512i broadcast4(const void* p) {
+  int32_t four;
+  memcpy(&four, p, 4);
+  return _mm512_set1_epi32(four);
 }
+template <int kMaxQ, int kOffset, int kGroups>
+struct ByteSum {
+  Ints sum;
+  void begin(const int16_t* of_x) {
+    sum.v = kOffset == 0 ? _mm512_setzero_si512() : _mm512_madd_epi16(broadcast4(of_x), _mm512_set1_epi16(-kOffset));
+  }
+  void add(Bytes w, const int8_t* x) { sum.v = _mm512_dpbusd_epi32(sum.v, w.v, broadcast4(x)); }
+  Ints end(const int16_t*) const { return sum; }
+};
 inline void pair_sums(Ints v, int16_t* out) {
   out[0] = static_cast<int16_t>(_mm512_mask_reduce_add_epi32(0x3333, v.v));
   out[1] = static_cast<int16_t>(_mm512_mask_reduce_add_epi32(0xcccc, v.v));
 }
 
-inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
+// Not _mm_prefetch: g++ takes a function that does nothing but that for one without effect, and drops calls of it.
+inline void prefetch(const void* p) { asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p))); }
 
 // ---- probes
 

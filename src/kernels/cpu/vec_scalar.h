@@ -381,21 +381,20 @@ inline Floats gather_f16(const uint8_t* p, int64_t stride) {
 
 // ---- products of bytes
 
-// out[t] = (w - kOffset) x_t for kTokens rows x_t = x + t * stride of signed bytes that are not -128. Lane r of w x_t is
-// the sum over kGroups groups g of four of byte 4 r + j of w(g) times x_t[4 g + j]; w(g) is called once for each g, in
-// order. Bytes of w are at most kMaxQ. Sums of x_t: sums(t)[0] of the bytes with j < 2, sums(t)[1] of the others.
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
-inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums /*sums*/, Ints* out) {
-  for (int t = 0; t < kTokens; ++t) out[t] = set1_int(0);
-  for (int g = 0; g < kGroups; ++g) {
-    const Bytes bytes = w(g);
-    for (int t = 0; t < kTokens; ++t)
-      CARAT_LANES {
-        for (int j = 0; j < 4; ++j)
-          out[t].lane[i] += static_cast<int16_t>(bytes.lane[4 * i + j] - kOffset) * static_cast<int16_t>(x[t * stride + 4 * g + j]);
-      }
+// The sum of (w - kOffset) x over 4 kGroups values: each add() brings four, byte 4 r + j of w (at most kMaxQ) for lane r
+// and x[j], which is not -128. of_x[0] and of_x[1] are the sums of all x with j < 2 and with j >= 2.
+template <int kMaxQ, int kOffset, int kGroups>
+struct ByteSum {
+  Ints sum;
+  void begin(const int16_t*) { sum = set1_int(0); }
+  void add(Bytes w, const int8_t* x) {
+    CARAT_LANES {
+      for (int j = 0; j < 4; ++j)
+        sum.lane[i] += static_cast<int16_t>(w.lane[4 * i + j] - kOffset) * static_cast<int16_t>(x[j]);
+    }
   }
-}
+  Ints end(const int16_t*) const { return sum; }
+};
 // The sums of lanes 0, 1 of each four and of lanes 2, 3, modulo 2^16.
 inline void pair_sums(Ints v, int16_t* out) {
   uint32_t sums[2] = {};

@@ -36,6 +36,23 @@ void quantize_row(const float* x, int64_t k, const Int8Rows& rows, int64_t row) 
   }
 }
 
+// out[t] = (w - kOffset) x_t for kTokens rows x_t = x + t * stride; w(g) is group g of four bytes of w in each of sixteen
+// rows and is called once for each g, in order. sums(t): see ByteSum.
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
+inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+  ByteSum<kMaxQ, kOffset, kGroups> sum[kTokens];
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) sum[t].begin(sums(t));
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) {
+    const Bytes bytes = w(g);
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) sum[t].add(bytes, x + t * stride + 4 * g);
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) out[t] = sum[t].end(sums(t));
+}
+
 // Where a format unpacks to. value = scale * (q - offset) - min, scale and min per sub-block and row.
 struct Panel {
   uint8_t* q;    // [k/4][16][4]
@@ -120,35 +137,46 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
   return s;
 }
 
-// Adds n values of k, from k0 on, of one panel to its acc. All its sixteen rows are readable, row_bytes apart. `ahead` is
-// what will be read after the next panel, if not here then by another thread.
+// Asks for a share of what a panel's rows hold: sixteen rows' bytes of one block, or of 64 values of a longer one. Share by
+// share the rows are read in four places at once, each of them in order: four pages' streams keep more of memory busy
+// than one.
 template <class Format>
-inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* ahead, int64_t k0, int64_t n,
+inline void prefetch_share(const uint8_t* panel, int64_t stride, int64_t share) {
+  constexpr int kValues = Format::kBlock < 64 ? Format::kBlock : 64;
+  constexpr int n_bytes = 16 * Format::kBytes * kValues / Format::kBlock;
+  const uint8_t* p = panel + share % 4 * 4 * stride + share / 4 * n_bytes;
+#pragma GCC unroll 32
+  for (int i = 0; i < n_bytes; i += 64) prefetch(p + i);
+}
+
+// Adds n values of k, from k0 on, of one panel to its acc. All its sixteen rows are readable, row_bytes apart. `next` is the
+// panel that will be read after it, if not here then by another thread.
+template <class Format>
+inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, int64_t k0, int64_t n,
                       const Panel& panel, float* acc) {
   for (int64_t k = 0; k < n; k += Format::kBlock) {
-    const int64_t offset = (k0 + k) / Format::kBlock * Format::kBytes;
+    const int64_t block = (k0 + k) / Format::kBlock;
     const Panel at{panel.q + 16 * k, panel.scale + 16 * (k / Format::kSub), panel.min + 16 * (k / Format::kSub)};
-    // As many bytes of a later panel are asked for as these 16 blocks have: in two halves, since what is read meanwhile
-    // waits behind a long queue of them.
-    const uint8_t* later = ahead + 16 * offset;
-    constexpr int64_t kHalf = 8 * Format::kBytes / 64 * 64;
-    for (int64_t i = 0; i < kHalf; i += 64) prefetch(later + i);
-    Format::unpack(weights + offset, d.row_bytes, at);
-    for (int64_t i = kHalf; i < 16 * Format::kBytes; i += 64) prefetch(later + i);
+    // Before and after a long block is unpacked: what is read meanwhile waits behind a long queue.
+    constexpr int kShares = Format::kBlock > 64 ? Format::kBlock / 64 : 1;
+    for (int i = 0; i < kShares - kShares / 2; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
+    Format::unpack(weights + block * Format::kBytes, d.row_bytes, at);
+    for (int i = kShares - kShares / 2; i < kShares; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
   }
   dot_panel_all<Format>(panel, n, d, k0, acc);
 }
 
 // One panel with one token, for formats whose blocks need none: what is unpacked goes from registers into the products.
-// The same bits.
+// The same bits. Not inlined: its loop wants all registers.
 template <class Format>
-inline void dot_one_token(const Int8Dots& d, const uint8_t* weights, const uint8_t* ahead, float* acc) {
+__attribute__((noinline)) void dot_one_token(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
   const int8_t* q = d.x.q;
   const Int8Block* of_x = d.x.blocks;
+  const int64_t stride = d.row_bytes, n_blocks = d.k / 32;
   Floats total = zero();
-  for (int64_t k = 0; k < d.k; k += 32, q += 32, ++of_x, weights += Format::kBytes, ahead += 16 * Format::kBytes) {
-    for (int64_t i = 0; i < 16 * Format::kBytes; i += 64) prefetch(ahead + i);
-    typename Format::Block block(weights, d.row_bytes);
+  for (int64_t b = 0; b < n_blocks; ++b, q += 32, ++of_x, weights += Format::kBytes) {
+    prefetch_share<Format>(next, stride, b);
+    typename Format::Block block(weights, stride);
     Ints dot;
     dot_bytes<Format::kMaxQ, Format::kOffset, 8, 1>([&](int g) { return block.group(g); }, q, 0,
                                                     [&](int) { return of_x->sums[2]; }, &dot);
@@ -156,6 +184,39 @@ inline void dot_one_token(const Int8Dots& d, const uint8_t* weights, const uint8
   }
   store(acc, total);
 }
+
+// The same for blocks of several sub-blocks: their products come in the order in which registers hold the codes, and wait
+// in `dot` for their scales.
+template <class Format>
+__attribute__((noinline)) void dot_one_token_of_sub_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next,
+                                                           const Panel& scales, float* acc) {
+  constexpr int kSubs = Format::kBlock / Format::kSub, kSubsOf32 = 32 / Format::kSub, kShares = Format::kBlock / 64;
+  const int8_t* q = d.x.q;
+  const Int8Block* of_x = d.x.blocks;
+  const int64_t stride = d.row_bytes, n_blocks = d.k / Format::kBlock;
+  Floats total = zero();
+  for (int64_t b = 0; b < n_blocks; ++b, q += Format::kBlock, of_x += Format::kBlock / 32, weights += Format::kBytes) {
+    Ints dot[kSubs];
+    Format::dot_block(weights, stride, q, of_x, [&](int i) { prefetch_share<Format>(next, stride, b * kShares + i); }, dot);
+    Format::unpack_scales(weights, stride, scales);
+#pragma GCC unroll 16
+    for (int s = 0; s < kSubs; ++s) {
+      const Int8Block& block = of_x[s / kSubsOf32];
+      total = fma(mul(load(scales.scale + 16 * s), set1(block.scale)), to_floats(dot[s]), total);
+      if constexpr (Format::kHasMin)
+        total = fnma(load(scales.min + 16 * s), set1(kSubsOf32 == 1 ? block.scaled32 : block.scaled16[s % kSubsOf32]), total);
+    }
+  }
+  store(acc, total);
+}
+
+// Whether a format has this path, by blocks or by sub-blocks.
+template <class Format>
+constexpr bool kHasBlock = requires { typename Format::Block; };
+template <class Format>
+constexpr bool kHasSubBlocks = requires(const uint8_t* p, const int8_t* q, const Int8Block* x, void (*ask)(int), Ints* dot) {
+  Format::dot_block(p, int64_t{}, q, x, ask, dot);
+};
 
 // Rows [first, end) of the call, at most kInt8PanelsAtOnce panels, with all tokens of `d`. Panels take turns at each piece of k: the
 // tokens' pieces stay in the second-level cache meanwhile.
@@ -172,17 +233,19 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
     last = s.rows;
   }
   for (int64_t i = 0; i < n_panels * d.n_tokens; ++i) store(s.acc + 16 * i, zero());
-  if constexpr (requires { typename Format::Block; })
-    if (d.n_tokens == 1 && n_panels == 1) {
-      dot_one_token<Format>(d, last, last == s.rows ? last : last + 32 * d.row_bytes, s.acc);
-      store_n(d.out + first, load(s.acc), n_last);
-      return;
-    }
+  // What follows the last panel is asked for, too: it may be another thread's, and past the end it does no harm.
+  const auto behind = [&](const uint8_t* weights) { return weights == s.rows ? weights : weights + 16 * d.row_bytes; };
+  if (d.n_tokens == 1 && n_panels == 1 && (kHasBlock<Format> || kHasSubBlocks<Format>)) {
+    if constexpr (kHasBlock<Format>) dot_one_token<Format>(d, last, behind(last), s.acc);
+    if constexpr (kHasSubBlocks<Format>) dot_one_token_of_sub_blocks<Format>(d, last, behind(last), s.panel, s.acc);
+    store_n(d.out + first, load(s.acc), n_last);
+    return;
+  }
   for (int64_t k0 = 0; k0 < d.k; k0 += chunk)
     for (int64_t p = 0; p < n_panels; ++p) {
       const uint8_t* weights = p == n_panels - 1 ? last : d.weights + (first + 16 * p) * d.row_bytes;
-      const uint8_t* ahead = weights == s.rows ? weights : weights + 32 * d.row_bytes;  // past the end it does no harm
-      add_chunk<Format>(d, weights, ahead, k0, d.k - k0 < chunk ? d.k - k0 : chunk, s.panel, s.acc + 16 * p * d.n_tokens);
+      add_chunk<Format>(d, weights, behind(weights), k0, d.k - k0 < chunk ? d.k - k0 : chunk, s.panel,
+                        s.acc + 16 * p * d.n_tokens);
     }
   for (int64_t p = 0; p < n_panels; ++p)
     for (int64_t t = 0; t < d.n_tokens; ++t)

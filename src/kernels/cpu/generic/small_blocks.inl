@@ -2,6 +2,10 @@
 //
 // A format says its block, its bytes, the length of the sub-blocks that share a scale, and
 // value = scale * (q - kOffset) - min with q <= kMaxQ. Layouts: the codecs' headers in quant/.
+//
+// One token may go another way, without a panel: a format has a `Block` that hands out its values in order, or
+// dot_block(), which makes the sub-blocks' products in any order, and unpack_scales(). ask(i) asks for share i of what is
+// read later and is called once for every 64 values.
 namespace carat {
 namespace {
 
@@ -56,7 +60,7 @@ struct Q4_0 {
   static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 8, kMaxQ = 15;
   static constexpr bool kHasMin = false;
   struct Block : NibbleBlock {
-    Block(const uint8_t* p, int64_t stride) : NibbleBlock(p, stride, 2) {}
+    Block(const uint8_t* block, int64_t row_stride) : NibbleBlock(block, row_stride, 2) {}
   };
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<Q4_0>(p, stride, panel); }
 };
@@ -124,7 +128,7 @@ struct IQ4_NL {
   static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 127, kMaxQ = 240;
   static constexpr bool kHasMin = false;
   struct Block : NibbleBlock {
-    Block(const uint8_t* p, int64_t stride) : NibbleBlock(p, stride, 2) {}
+    Block(const uint8_t* block, int64_t row_stride) : NibbleBlock(block, row_stride, 2) {}
     Bytes group(int g) const { return lookup(kIq4Table, NibbleBlock::group(g)); }
   };
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<IQ4_NL>(p, stride, panel); }
@@ -137,15 +141,14 @@ struct MXFP4 {
   static constexpr int kBlock = 32, kBytes = 17, kSub = 32, kOffset = 12, kMaxQ = 24;
   static constexpr bool kHasMin = false;
   struct Block : NibbleBlock {
-    Block(const uint8_t* p, int64_t stride) : NibbleBlock(p, stride, 1) {}
+    Block(const uint8_t* block, int64_t row_stride) : NibbleBlock(block, row_stride, 1) {}
     Bytes group(int g) const { return lookup(kE2m1Table, NibbleBlock::group(g)); }
     // Half of E8M0, 2^(e-128): an exponent of e - 1, and the two subnormals below.
     Floats scale() const {
-      const Ints e = bit_and(gather4(p, stride), set1_int(255));
-      const Ints normal = shift_left<23>(max(sub(e, set1_int(1)), set1_int(0)));
-      const Ints below =
-          zero_if_equal(min(e, set1_int(2)), set1_int(2), mul(add(e, set1_int(1)), set1_int(0x200000)));
-      return bits_to_floats(add(normal, below));
+      const Ints e = shift_right<9>(shift_left<24>(gather4(p, stride)));  // e << 15
+      const Ints normal = sub(shift_left<8>(e), set1_int(1 << 23));
+      const Ints below = min(add(shift_left<6>(e), set1_int(0x200000)), set1_int(0x400000));
+      return bits_to_floats(max(normal, below));
     }
   };
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<MXFP4>(p, stride, panel); }
@@ -154,27 +157,50 @@ struct MXFP4 {
 struct NVFP4 {
   static constexpr int kBlock = 64, kBytes = 36, kSub = 16, kOffset = 12, kMaxQ = 24;
   static constexpr bool kHasMin = false;
-  // Half of an unsigned E4M3 number: mantissa times power of two; the NaN code counts as 0.
-  static Floats half_e4m3(Ints code) {
-    const Ints exponent = bit_and(shift_right<3>(code), set1_int(15));
-    const Ints implied = shift_left<3>(min(exponent, set1_int(1)));
-    Ints mantissa = add(bit_and(code, set1_int(7)), implied);
-    mantissa = zero_if_equal(code, set1_int(0x7f), mantissa);
-    const Ints power = shift_left<23>(add(max(exponent, set1_int(1)), set1_int(116)));
-    return mul(to_floats(mantissa), bits_to_floats(power));
+  // Half of an unsigned E4M3 number, byte `byte` of each lane; the NaN code counts as 0. As a float's topmost bits of exponent
+  // and mantissa it is t, up to a power of two, and a subnormal number (m / 8 where t is 1 + m / 8) is the smaller
+  // of both lines.
+  template <int byte>
+  static Floats half_e4m3(Ints codes) {
+    const Ints moved = byte == 3 ? shift_right<4>(codes) : shift_left<byte == 0 ? 20 : byte == 1 ? 12 : 4>(codes);
+    const Floats t = bits_to_floats(add(bit_and(moved, set1_int(0x7f << 20)), set1_int(119 << 23)));
+    const Floats number = min(t, fma(t, set1(2), set1(-0x1p-7f)));
+    const Ints code = bit_and(moved, set1_int(0xff << 20));
+    return bits_to_floats(zero_if_equal(code, set1_int(0x7f << 20), floats_to_bits(number)));
+  }
+  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
+    const Ints codes = gather4(p, stride);
+    store(panel.scale, half_e4m3<0>(codes));
+    store(panel.scale + 16, half_e4m3<1>(codes));
+    store(panel.scale + 32, half_e4m3<2>(codes));
+    store(panel.scale + 48, half_e4m3<3>(codes));
   }
   static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    Ints codes = gather4(p, stride);
-    for (int s = 0; s < 4; ++s) {
-      store(panel.scale + 16 * s, half_e4m3(bit_and(codes, set1_int(255))));
-      codes = shift_right<8>(codes);
-    }
+    unpack_scales(p, stride, panel);
     for (int pair = 0; pair < 2; ++pair) {  // of sub-blocks; each has 8 bytes: low nibbles, then high ones
       Bytes q[8];
       unpack_nibbles(p + 4 + 16 * pair, stride, q);
       look_up(q, kE2m1Table);
       const Bytes in_order[8] = {q[0], q[1], q[4], q[5], q[2], q[3], q[6], q[7]};
       store_bytes(panel.q + 8 * 64 * pair, in_order, 8);
+    }
+  }
+  template <class Ask>
+  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+    ask(0);
+    for (int pair = 0; pair < 2; ++pair, q += 32) {
+      Bytes v[4];
+      transpose16(p + 4 + 16 * pair, stride, v);
+      for (int s = 0; s < 2; ++s) {
+        const int16_t* sums = of_x[pair].sums[s];
+        ByteSum<kMaxQ, kOffset, 4> sum;
+        sum.begin(sums);
+        for (int c = 0; c < 2; ++c) {
+          sum.add(lookup(kE2m1Table, low_nibbles(v[2 * s + c])), q + 16 * s + 4 * c);
+          sum.add(lookup(kE2m1Table, high_nibbles(v[2 * s + c])), q + 16 * s + 8 + 4 * c);
+        }
+        dot[2 * pair + s] = sum.end(sums);
+      }
     }
   }
 };

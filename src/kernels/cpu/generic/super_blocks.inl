@@ -1,5 +1,5 @@
 // Unpackers of the types with super-blocks of 256 values, whose sub-blocks' scales are small integers
-// themselves. What a format's constants mean stands in small_blocks.inl.
+// themselves. What a format's constants mean, and dot_block(), stand in small_blocks.inl.
 namespace carat {
 namespace {
 
@@ -95,8 +95,11 @@ inline void unpack_six_bit_scales(const uint8_t* p, int64_t stride, const Panel&
 struct Q4_K {
   static constexpr int kBlock = 256, kBytes = 144, kSub = 32, kOffset = 0, kMaxQ = 15;
   static constexpr bool kHasMin = true;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
     unpack_six_bit_scales(p, stride, panel);
+  }
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+    unpack_scales(p, stride, panel);
     for (int i = 0; i < 8; ++i) {  // 16 bytes hold sixteen values of two sub-blocks
       Bytes q[8];
       unpack_nibbles(p + 16 + 16 * i, stride, q);
@@ -104,13 +107,33 @@ struct Q4_K {
       store_bytes(place(panel, i / 2 * 64 + i % 2 * 16 + 32), q + 4, 4);
     }
   }
+  template <class Ask>
+  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+    for (int i = 0; i < 4; ++i, q += 64, of_x += 2, dot += 2) {
+      ask(i);
+      ByteSum<kMaxQ, kOffset, 8> low, high;
+      low.begin(of_x[0].sums[2]), high.begin(of_x[1].sums[2]);
+      for (int s = 0; s < 2; ++s) {
+        Bytes v[4];
+        transpose16(p + 16 + 32 * i + 16 * s, stride, v);
+        for (int c = 0; c < 4; ++c) {
+          low.add(low_nibbles(v[c]), q + 16 * s + 4 * c);
+          high.add(high_nibbles(v[c]), q + 32 + 16 * s + 4 * c);
+        }
+      }
+      dot[0] = low.end(of_x[0].sums[2]), dot[1] = high.end(of_x[1].sums[2]);
+    }
+  }
 };
 
 struct Q5_K {
   static constexpr int kBlock = 256, kBytes = 176, kSub = 32, kOffset = 0, kMaxQ = 31;
   static constexpr bool kHasMin = true;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
     unpack_six_bit_scales(p, stride, panel);
+  }
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+    unpack_scales(p, stride, panel);
     for (int s = 0; s < 2; ++s) {  // the halves of 32 values
       Bytes high[4], q[8];
       transpose16(p + 16 + 16 * s, stride, high);
@@ -125,33 +148,101 @@ struct Q5_K {
       }
     }
   }
+  // Bit i of each byte as bit 4.
+  template <int i>
+  static Bytes fifth_bits(Bytes v) {
+    const Ints moved = i < 4 ? shift_left<(4 - i) & 7>(as_ints(v)) : shift_right<(i - 4) & 7>(as_ints(v));
+    return bit_and(as_bytes(moved), set1_byte(16));
+  }
+  // Sub-blocks 2 i and 2 i + 1. Bits 2 i and 2 i + 1 of `high` are their fifth.
+  template <int i>
+  static void dot_pair(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, const Bytes* high,
+                       Ints* dot) {
+    ByteSum<kMaxQ, kOffset, 8> first, second;
+    first.begin(of_x[0].sums[2]), second.begin(of_x[1].sums[2]);
+    for (int s = 0; s < 2; ++s) {
+      Bytes v[4];
+      transpose16(p + 16 * s, stride, v);
+      for (int c = 0; c < 4; ++c) {
+        const Bytes fifth = high[4 * s + c];
+        first.add(bit_or(low_nibbles(v[c]), fifth_bits<2 * i>(fifth)), q + 16 * s + 4 * c);
+        second.add(bit_or(high_nibbles(v[c]), fifth_bits<2 * i + 1>(fifth)), q + 32 + 16 * s + 4 * c);
+      }
+    }
+    dot[0] = first.end(of_x[0].sums[2]), dot[1] = second.end(of_x[1].sums[2]);
+  }
+  template <class Ask>
+  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+    Bytes high[8];
+    transpose16(p + 16, stride, high);
+    transpose16(p + 32, stride, high + 4);
+    ask(0), dot_pair<0>(p + 48, stride, q, of_x, high, dot);
+    ask(1), dot_pair<1>(p + 80, stride, q + 64, of_x + 2, high, dot + 2);
+    ask(2), dot_pair<2>(p + 112, stride, q + 128, of_x + 4, high, dot + 4);
+    ask(3), dot_pair<3>(p + 144, stride, q + 192, of_x + 6, high, dot + 6);
+  }
 };
 
 struct Q6_K {
   static constexpr int kBlock = 256, kBytes = 210, kSub = 16, kOffset = 32, kMaxQ = 63;
   static constexpr bool kHasMin = false;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    const Floats d = f16_high_lanes(gather4(p + 206, stride));
-    Bytes v[4], first[4], second[4];
+  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
+    const Floats d = gather_f16(p + 208, stride);
+    Bytes v[4];
     transpose16(p + 192, stride, v);
-    for (int c = 0; c < 4; ++c)  // signed bytes
-      store_scales(panel.scale + 64 * c, d, as_ints(bit_xor(v[c], set1_byte(128))), 128);
-    const auto with_high = [&](Bytes low, int c) {
-      const Bytes q = bit_or(low, shift_left<4>(bit_and(v[c], set1_byte(3))));
-      v[c] = shift_right<2>(v[c]);
-      return q;
-    };
-    for (int i = 0; i < 4; ++i) {
+    for (int c = 0; c < 4; ++c) {  // signed bytes
+      float* out = panel.scale + 64 * c;
+      const Ints bytes = as_ints(v[c]);
+      store(out, mul(d, to_floats(shift_right_signed<24>(shift_left<24>(bytes)))));
+      store(out + 16, mul(d, to_floats(shift_right_signed<24>(shift_left<16>(bytes)))));
+      store(out + 32, mul(d, to_floats(shift_right_signed<24>(shift_left<8>(bytes)))));
+      store(out + 48, mul(d, to_floats(shift_right_signed<24>(bytes))));
+    }
+  }
+  // Bits 2 i and 2 i + 1 of each byte as bits 4 and 5.
+  template <int i>
+  static Bytes high_bits(Bytes v) {
+    const Ints moved = i < 2 ? shift_left<i == 0 ? 4 : 2>(as_ints(v)) : shift_right<i == 2 ? 0 : 2>(as_ints(v));
+    return bit_and(as_bytes(moved), set1_byte(0x30));
+  }
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+    unpack_scales(p, stride, panel);
+    for (int i = 0; i < 4; ++i) {  // half h, and half s of 32 values
       const int h = i / 2, s = i % 2, value = 128 * h + 16 * s;
+      Bytes v[4], first[4], second[4];
       transpose16(p + 64 * h + 16 * s, stride, first);
       transpose16(p + 64 * h + 32 + 16 * s, stride, second);
       transpose16(p + 128 + 32 * h + 16 * s, stride, v);
       for (int c = 0; c < 4; ++c) {
-        store(place(panel, value + 4 * c), with_high(low_nibbles(first[c]), c));
-        store(place(panel, value + 32 + 4 * c), with_high(low_nibbles(second[c]), c));
-        store(place(panel, value + 64 + 4 * c), with_high(high_nibbles(first[c]), c));
-        store(place(panel, value + 96 + 4 * c), with_high(high_nibbles(second[c]), c));
+        store(place(panel, value + 4 * c), bit_or(low_nibbles(first[c]), high_bits<0>(v[c])));
+        store(place(panel, value + 32 + 4 * c), bit_or(low_nibbles(second[c]), high_bits<1>(v[c])));
+        store(place(panel, value + 64 + 4 * c), bit_or(high_nibbles(first[c]), high_bits<2>(v[c])));
+        store(place(panel, value + 96 + 4 * c), bit_or(high_nibbles(second[c]), high_bits<3>(v[c])));
       }
+    }
+  }
+  template <class Ask>
+  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+    for (int i = 0; i < 4; ++i) {
+      ask(i);
+      const int h = i / 2, s = i % 2;
+      const int8_t* x = q + 128 * h + 16 * s;
+      const auto sums = [&](int j) { return of_x[4 * h + j].sums[s]; };
+      ByteSum<kMaxQ, kOffset, 4> sum[4];
+      for (int j = 0; j < 4; ++j) sum[j].begin(sums(j));
+      Bytes v[4], low[4];
+      transpose16(p + 128 + 32 * h + 16 * s, stride, v);
+      transpose16(p + 64 * h + 16 * s, stride, low);
+      for (int c = 0; c < 4; ++c) {
+        sum[0].add(bit_or(low_nibbles(low[c]), high_bits<0>(v[c])), x + 4 * c);
+        sum[2].add(bit_or(high_nibbles(low[c]), high_bits<2>(v[c])), x + 64 + 4 * c);
+      }
+      transpose16(p + 64 * h + 32 + 16 * s, stride, low);
+      for (int c = 0; c < 4; ++c) {
+        sum[1].add(bit_or(low_nibbles(low[c]), high_bits<1>(v[c])), x + 32 + 4 * c);
+        sum[3].add(bit_or(high_nibbles(low[c]), high_bits<3>(v[c])), x + 96 + 4 * c);
+      }
+      for (int j = 0; j < 4; ++j) dot[8 * h + 2 * j + s] = sum[j].end(sums(j));
     }
   }
 };
@@ -159,7 +250,7 @@ struct Q6_K {
 struct IQ4_XS {
   static constexpr int kBlock = 256, kBytes = 136, kSub = 32, kOffset = 127, kMaxQ = 240;
   static constexpr bool kHasMin = false;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
     const Ints head = gather4(p, stride);
     const Floats d = f16_lanes(head);
     Ints low = gather4(p + 4, stride), high = shift_right<16>(head);
@@ -168,10 +259,30 @@ struct IQ4_XS {
       const Ints six = sub(bit_or(bit_and(low, set1_int(15)), two), set1_int(32));
       store(panel.scale + 16 * b, mul(d, to_floats(six)));
       low = shift_right<4>(low), high = shift_right<2>(high);
+    }
+  }
+  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+    unpack_scales(p, stride, panel);
+    for (int b = 0; b < 8; ++b) {
       Bytes q[8];
       unpack_nibbles(p + 8 + 16 * b, stride, q);
       look_up(q, kIq4Table);
       store_bytes(place(panel, 32 * b), q, 8);
+    }
+  }
+  template <class Ask>
+  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+    for (int b = 0; b < 8; ++b, q += 32) {
+      if (b % 2 == 0) ask(b / 2);
+      ByteSum<kMaxQ, kOffset, 8> sum;
+      sum.begin(of_x[b].sums[2]);
+      Bytes v[4];
+      transpose16(p + 8 + 16 * b, stride, v);
+      for (int c = 0; c < 4; ++c) {
+        sum.add(lookup(kIq4Table, low_nibbles(v[c])), q + 4 * c);
+        sum.add(lookup(kIq4Table, high_nibbles(v[c])), q + 16 + 4 * c);
+      }
+      dot[b] = sum.end(of_x[b].sums[2]);
     }
   }
 };
