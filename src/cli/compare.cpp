@@ -39,6 +39,7 @@ struct Flags {
 // The tables on standard output first: then no file that cannot be written loses the judgement, nor does one keep
 // the other from being written.
 Result<void> publish(const std::vector<EvalReport>& reports, const Flags& flags) {
+  if (!Ranks::job().is_first()) return {};  // all have the same
   for (const EvalReport& report : reports) print_line(render_text(report, stdout_style(), terminal_width()));
   std::string failed;
   const auto write = [&](const std::string& path, const std::string& content) {
@@ -73,7 +74,7 @@ class Comparer {
     request.n_threads = flags.thread_count();
     if (!flags.memory.empty()) request.memory_bytes = TRY(parse_memory(flags.memory));
     request.saved_path = flags.resume;
-    request.on_plan = print_plan;
+    if (Ranks::job().is_first()) request.on_plan = print_plan;
     request.command = typed_command();
     return Comparer(flags, std::move(request));
   }
@@ -102,7 +103,7 @@ class Comparer {
     ProgressBar bar;
     request.files = std::move(files);
     request.title = std::move(title);
-    request.progress = bar.callback();
+    if (Ranks::job().is_first()) request.progress = bar.callback();
     reports_.push_back(TRY(compare(request)));
     reports_.back().version = "carat " CARAT_VERSION;
     return {};

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/progress.h"
+#include "base/ranks.h"
 #include "cli/command.h"
 #include "cli/common.h"
 
@@ -106,14 +107,8 @@ int flush_output(int code) {
   return usage_error(std::string("cannot write to standard output: ") + std::strerror(error));
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  carat::explain_lost_mappings();
-  remember_command(argc, argv);
-  catch_interrupts();
-  std::signal(SIGPIPE, SIG_IGN);  // both become errors of the write
-  std::signal(SIGXFSZ, SIG_IGN);
+// The standard library's own complaints.
+int run_guarded(int argc, char** argv) {
   try {
     const int code = run(argc, argv);
     return flush_output(code);
@@ -122,4 +117,17 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     return usage_error(error.what());
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  carat::explain_lost_mappings();
+  remember_command(argc, argv);
+  catch_interrupts();
+  std::signal(SIGPIPE, SIG_IGN);  // both become errors of the write
+  std::signal(SIGXFSZ, SIG_IGN);
+  const int code = run_guarded(argc, argv);
+  carat::Ranks::job().finish(code);
+  return code;
 }

@@ -51,7 +51,10 @@ LockstepRequest lockstep_request(const CompareRequest& request, const Plan& plan
   lockstep.n_threads = request.n_threads;
   lockstep.progress = request.progress;
   lockstep.memory_bytes = request.memory_bytes;
+  lockstep.share = request.ranks->index();
+  lockstep.n_shares = request.ranks->n();
   lockstep.saved_path = request.saved_path;
+  if (!lockstep.saved_path.empty() && lockstep.share > 0) lockstep.saved_path += fmt::format(".{}", lockstep.share + 1);
   lockstep.on_plan = request.on_plan;
   return lockstep;
 }
@@ -93,14 +96,23 @@ std::vector<TensorErrors> errors_of_files(const CompareRequest& request, const E
 // What is judged in the end: everything at once, or as much as it took.
 Result<SequentialRun> score(const CompareRequest& request, const Plan& plan, const AssembleOptions& options,
                             const std::function<double()>& elapsed) {
-  const auto run = [&](const Suite& suite) { return run_lockstep(lockstep_request(request, plan, suite)); };
+  const auto run = [&](const Suite& suite) -> Result<LockstepScores> {
+    const LockstepRequest lockstep = lockstep_request(request, plan, suite);
+    return join_shares(lockstep, TRY(run_lockstep(lockstep)), *request.ranks);
+  };
   if (request.source == nullptr) return SequentialRun{*request.suite, TRY(run(*request.suite)), options.alpha, {}};
   const auto judge = [&](const Suite& suite, const LockstepScores& scores, double alpha) {
     AssembleOptions look = options;
     look.alpha = alpha;
     return assemble(plan, suite, scores, look);
   };
-  return run_until_decided(request.sequential, options.alpha, *request.source, run, judge, elapsed);
+  // All ranks go on, or none.
+  const auto agreed = [&]() -> double {
+    const double mine = elapsed();
+    const auto first = request.ranks->agree(mine);
+    return first ? *first : mine;
+  };
+  return run_until_decided(request.sequential, options.alpha, *request.source, run, judge, agreed);
 }
 
 }  // namespace
@@ -123,7 +135,7 @@ Result<EvalReport> compare(const CompareRequest& request) {
                           .n_ctx = n_ctx,
                           .n_vocab = config.n_vocab};
   const SequentialRun run = TRY(score(request, plan, options, elapsed));
-  if (request.measure_speed) TRY(measure_speeds(request, plan.rows));
+  if (request.measure_speed && request.ranks->is_first()) TRY(measure_speeds(request, plan.rows));
   options.alpha = run.alpha;
   EvalReport report = assemble(plan, run.suite, run.scores, options);
   report.looks = run.looks;

@@ -38,6 +38,8 @@ struct CompareRequest {
   bool measure_speed = true;
   bool noise_floor = true;  // one quantized file twice, through the exact and the fast engine
   int n_threads = 1;
+  // Processes that divide the items among them. All come to the same report; speeds are measured by the first alone.
+  const Ranks* ranks = &Ranks::job();
   int n_resamples = 2000;
   uint64_t seed = 1;
   Margins margins;

@@ -380,13 +380,28 @@ ScoreFacts facts_of(const LockstepRequest& request, const std::string& engine) {
   std::string pairs;
   for (const ReferencePair& pair : request.pairs) pairs += fmt::format(" {}:{}", pair.model, pair.reference);
   facts.emplace_back("pairs", pairs);
+  if (request.n_shares > 1) facts.emplace_back("share", fmt::format("{} of {}", request.share + 1, request.n_shares));
   return facts;
 }
 
-std::vector<int64_t> items_left(const std::vector<uint8_t>& done) {
+// The same without what ranks may differ in.
+ScoreFacts shared_facts(const LockstepRequest& request) {
+  ScoreFacts facts = facts_of(request, "");
+  std::erase_if(facts, [](const auto& fact) { return fact.first == "share" || fact.first == "engine"; });
+  return facts;
+}
+
+// Items of one share. Neighbours are of different kinds and lengths, so every share has its part of each.
+std::vector<int64_t> items_of(const LockstepRequest& request, int share) {
   std::vector<int64_t> items;
-  for (size_t i = 0; i < done.size(); ++i)
-    if (done[i] == 0) items.push_back(static_cast<int64_t>(i));
+  for (size_t i = static_cast<size_t>(share); i < request.suite->items.size(); i += static_cast<size_t>(request.n_shares))
+    items.push_back(static_cast<int64_t>(i));
+  return items;
+}
+
+std::vector<int64_t> items_left(const LockstepRequest& request, const std::vector<uint8_t>& done) {
+  std::vector<int64_t> items = items_of(request, request.share);
+  std::erase_if(items, [&](int64_t i) { return done[static_cast<size_t>(i)] != 0; });
   return items;
 }
 
@@ -395,18 +410,19 @@ std::vector<int64_t> items_left(const std::vector<uint8_t>& done) {
 Result<LockstepScores> run_lockstep(const LockstepRequest& request) {
   CHECK(request.suite != nullptr && request.n_threads >= 1 && request.max_rows >= 1);
   CHECK(!request.observe || request.saved_path.empty());
+  CHECK(request.share >= 0 && request.share < request.n_shares);
   TRY(check_request(request));
   SavedScores saved{std::vector<uint8_t>(request.suite->items.size(), 0),
                     empty_scores(*request.suite, request.models.size(), request.pairs.size())};
   const auto backend = TRY(make_cpu_backend({.n_threads = 1}));
   const ScoreFacts facts = facts_of(request, std::string(backend->name()));
   if (!request.saved_path.empty()) TRY(load_scores(request.saved_path, facts, saved));
-  const std::vector<int64_t> items = items_left(saved.done);
+  const std::vector<int64_t> items = items_left(request, saved.done);
   if (items.empty()) return std::move(saved.scores);
 
   const std::vector<SharedFile> files = shared_files(request.models);
   Schedule schedule = TRY(make_schedule(request, files, items));
-  schedule.plan.n_items_saved = static_cast<int64_t>(saved.done.size() - items.size());
+  schedule.plan.n_items_saved = std::ranges::count(saved.done, 1);
   Meter meter(request.progress, work_of(request, files, items));
   std::vector<std::unique_ptr<Worker>> workers;
   const int n_workers = choose_workers(request, schedule);
@@ -430,6 +446,25 @@ Result<LockstepScores> run_lockstep(const LockstepRequest& request) {
   }
   if (const auto error = dispatcher.finish()) return *error;
   return std::move(saved.scores);
+}
+
+Result<LockstepScores> join_shares(const LockstepRequest& request, LockstepScores scores, const Ranks& ranks) {
+  if (ranks.n() == 1) return scores;
+  CHECK(request.share == ranks.index() && request.n_shares == ranks.n());
+  // What must be the same at all ranks: everything but their share. Engines differ where machines do, by design.
+  const auto bytes_of = [&](const LockstepScores& of) {
+    return scores_to_bytes(shared_facts(request), {std::vector<uint8_t>(request.suite->items.size(), 1), of});
+  };
+  const std::vector<std::string> all = TRY(ranks.exchange(bytes_of(scores)));
+  for (int rank = 0; rank < ranks.n(); ++rank) {
+    if (rank == ranks.index()) continue;
+    SavedScores theirs{std::vector<uint8_t>(request.suite->items.size(), 0),
+                       empty_scores(*request.suite, request.models.size(), request.pairs.size())};
+    TRY(parse_scores(std::as_bytes(std::span(all[static_cast<size_t>(rank)])), fmt::format("rank {} of mpirun", rank),
+                     shared_facts(request), theirs));
+    copy_scores(theirs.scores, items_of(request, rank), scores);
+  }
+  return scores;
 }
 
 }  // namespace carat

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "base/ranks.h"
 #include "base/result.h"
 #include "eval/scores.h"
 #include "eval/suite.h"
@@ -66,11 +67,18 @@ struct LockstepRequest {
   TileObserver observe;
   // A file in which scores are kept after every pass and from which the run goes on; empty: none.
   std::string saved_path;
+  // Part of a job that several processes share: only every n_shares-th item, from number `share` on. The scores of the
+  // others stay empty until join_shares().
+  int share = 0, n_shares = 1;
 };
 
 // Errors: a malformed suite, a token outside a model's vocabulary, vocabularies of a pair that differ, an
 // item longer than a model's context, too little memory, logits that are not finite, a saved file of another request, or
 // interruption.
 Result<LockstepScores> run_lockstep(const LockstepRequest& request);
+
+// Scores of all items from those that each rank has computed as its share of one request (share = ranks.index()); the
+// same at all ranks, and the same as those of one process that runs it alone. Errors: MPI's; ranks of different programs.
+Result<LockstepScores> join_shares(const LockstepRequest& request, LockstepScores scores, const Ranks& ranks);
 
 }  // namespace carat

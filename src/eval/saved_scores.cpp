@@ -58,7 +58,7 @@ Result<void> check_facts(ByteCursor& cursor, const ScoreFacts& facts) {
 
 }  // namespace
 
-Result<void> save_scores(const std::string& path, const ScoreFacts& facts, const SavedScores& saved) {
+std::string scores_to_bytes(const ScoreFacts& facts, const SavedScores& saved) {
   std::string content(kMagic);
   append_number(content, kVersion);
   append_number(content, static_cast<uint32_t>(facts.size()));
@@ -67,7 +67,11 @@ Result<void> save_scores(const std::string& path, const ScoreFacts& facts, const
     content.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof values[0]);
   });
   content += fingerprint(std::as_bytes(std::span(content)));
-  return write_file(path, content);
+  return content;
+}
+
+Result<void> save_scores(const std::string& path, const ScoreFacts& facts, const SavedScores& saved) {
+  return write_file(path, scores_to_bytes(facts, saved));
 }
 
 Result<void> parse_scores(std::span<const std::byte> bytes, const std::string& path, const ScoreFacts& facts,

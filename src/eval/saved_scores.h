@@ -28,7 +28,8 @@ Result<void> save_scores(const std::string& path, const ScoreFacts& facts, const
 // message names the first fact that differs).
 Result<void> load_scores(const std::string& path, const ScoreFacts& facts, SavedScores& saved);
 
-// The same from bytes; for tests.
+// What save_scores() writes and load_scores() reads, for those who carry it otherwise.
+std::string scores_to_bytes(const ScoreFacts& facts, const SavedScores& saved);
 Result<void> parse_scores(std::span<const std::byte> bytes, const std::string& path, const ScoreFacts& facts,
                           SavedScores& saved);
 

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "eval/perplexity.h"
+#include "eval/saved_scores.h"
 #include "eval/small_models.h"
 #include "model/forward.h"
 
@@ -60,6 +61,26 @@ class LockstepTest : public testing::Test {
     return r;
   }
 };
+
+// What several processes do, without them: each its share, put together item by item.
+TEST_F(LockstepTest, SharesAddUpToTheWhole) {
+  const LockstepScores whole = run_lockstep(request()).take();
+  LockstepScores joined = empty_scores(suite_, 3, 3);
+  constexpr int kShares = 3;
+  for (int share = 0; share < kShares; ++share) {
+    LockstepRequest r = request();
+    r.share = share;
+    r.n_shares = kShares;
+    const LockstepScores part = run_lockstep(r).take();
+    std::vector<int64_t> items;
+    for (int64_t i = share; i < part.n_items(); i += kShares) items.push_back(i);
+    copy_scores(part, items, joined);
+  }
+  const auto bytes = [&](const LockstepScores& scores) {
+    return scores_to_bytes({}, {std::vector<uint8_t>(suite_.items.size(), 1), scores});
+  };
+  EXPECT_EQ(bytes(joined), bytes(whole));
+}
 
 TEST_F(LockstepTest, MatchesThePlainComputation) {
   LockstepRequest r = request();
