@@ -1,5 +1,5 @@
-// Any bytes that are an importance matrix, of either format, hold numbers that an encoder can be given, and survive being
-// written and read again.
+// Any bytes that are an importance matrix, of either format, hold numbers that an encoder can be given, and
+// survive being written and read again.
 #include "quant/importance.h"
 
 #include <cmath>

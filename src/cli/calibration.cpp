@@ -24,14 +24,16 @@ CalibrationText lab_text(const Tokenizer& tokenizer) {
 
 }  // namespace
 
-Result<std::vector<CalibrationText>> calibration_texts(const Model& model, const std::vector<std::string>& files) {
+Result<std::vector<CalibrationText>> calibration_texts(const Model& model,
+                                                       const std::vector<std::string>& files) {
   std::vector<CalibrationText> texts;
   for (const std::string& file : files) {
     const std::string content = TRY(read_file(file));
     texts.push_back({file, model.tokenizer.encode(content, {.parse_special = true})});
   }
   if (!files.empty()) return texts;
-  if (!check_speaks_lab(model)) return fail("{}: which text? Only models of the lab language have one of their own", model.file.path);
+  if (!check_speaks_lab(model))
+    return fail("{}: which text? Only models of the lab language have one of their own", model.file.path);
   texts.push_back(lab_text(model.tokenizer));
   return texts;
 }

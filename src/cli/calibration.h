@@ -1,4 +1,5 @@
-// Texts that calibrate a quantization, as commands take them: files, or the lab's own text for models that speak it.
+// Texts that calibrate a quantization, as commands take them: files, or the lab's own text for models that
+// speak it.
 #pragma once
 
 #include <string>
@@ -9,8 +10,9 @@
 
 namespace carat::cli {
 
-// The files as tokens, special tokens in them read as such. Without files: text of the lab language, if that is the
-// model's; otherwise an error that asks for a file.
-Result<std::vector<CalibrationText>> calibration_texts(const Model& model, const std::vector<std::string>& files);
+// The files as tokens, special tokens in them read as such. Without files: text of the lab language, if that
+// is the model's; otherwise an error that asks for a file.
+Result<std::vector<CalibrationText>> calibration_texts(const Model& model,
+                                                       const std::vector<std::string>& files);
 
 }  // namespace carat::cli

@@ -46,7 +46,8 @@ Result<int> run_imatrix(const Flags& flags) {
                               .n_threads = flags.n_threads > 0 ? flags.n_threads : default_thread_count(),
                               .progress = bar.callback()},
                              flags.head));
-  TRY(write_importance(importance, flags.out, flags.format == "dat" ? ImportanceFormat::Legacy : ImportanceFormat::Gguf));
+  TRY(write_importance(importance, flags.out,
+                       flags.format == "dat" ? ImportanceFormat::Legacy : ImportanceFormat::Gguf));
   print_summary(importance, flags.out);
   return 0;
 }
@@ -58,11 +59,15 @@ Run add_imatrix(CLI::App& app) {
   app.add_option("file", flags->file, "GGUF file, best of 16 bits")->required();
   app.add_option("texts", flags->texts, "text files (default for a model of the lab language: text of it)");
   app.add_option("-o,--out", flags->out, "file to write")->required();
-  app.add_option("--output-format", flags->format, "gguf (default) or dat, the older one")->check(CLI::IsMember({"gguf", "dat"}));
+  app.add_option("--output-format", flags->format, "gguf (default) or dat, the older one")
+      ->check(CLI::IsMember({"gguf", "dat"}));
   app.add_flag("--process-output", flags->head, "also the inputs of the output head");
-  app.add_option("-c,--ctx", flags->n_ctx, "tokens of a piece (default 512, at most the model's context)")->check(CLI::Range(2, 1 << 20));
-  app.add_option("--chunks", flags->max_chunks, "at most so many pieces (default: all)")->check(CLI::Range(1, 1 << 24));
-  app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")->check(CLI::Range(1, 1024));
+  app.add_option("-c,--ctx", flags->n_ctx, "tokens of a piece (default 512, at most the model's context)")
+      ->check(CLI::Range(2, 1 << 20));
+  app.add_option("--chunks", flags->max_chunks, "at most so many pieces (default: all)")
+      ->check(CLI::Range(1, 1 << 24));
+  app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")
+      ->check(CLI::Range(1, 1024));
   return [flags] { return run_imatrix(*flags); };
 }
 

@@ -18,11 +18,13 @@ struct Squares {
 
 class SquareCollector {
  public:
-  SquareCollector(const Model& model, bool head) : head_(head ? model.weights.output.name : std::string_view()) {}
+  SquareCollector(const Model& model, bool head)
+      : head_(head ? model.weights.output.name : std::string_view()) {}
 
   void add(const TappedInput& input) {
     for (const Tensor* weight : input.weights)
-      if (weight->name.starts_with("blk.") || (!head_.empty() && weight->name == head_)) add_to(*weight, input);
+      if (weight->name.starts_with("blk.") || (!head_.empty() && weight->name == head_))
+        add_to(*weight, input);
   }
 
   std::map<std::string, InputSquares, std::less<>> take() const {
@@ -108,7 +110,8 @@ Result<void> observe_inputs(std::shared_ptr<const Model> model, const Calibratio
   return {};
 }
 
-Result<ImportanceMatrix> collect_importance(std::shared_ptr<const Model> model, std::span<const CalibrationText> texts,
+Result<ImportanceMatrix> collect_importance(std::shared_ptr<const Model> model,
+                                            std::span<const CalibrationText> texts,
                                             const CalibrationOptions& options, bool head) {
   const CalibrationChunks chunks = TRY(cut_into_chunks(*model, texts, options));
   SquareCollector collector(*model, head);

@@ -1,5 +1,5 @@
-// Importance: what texts send through each matrix of a model, reduced to what quantizers want of it. Here the mean squares
-// of the columns (an importance matrix); eval/moments.h has the full second moments.
+// Importance: what texts send through each matrix of a model, reduced to what quantizers want of it. Here the
+// mean squares of the columns (an importance matrix); eval/moments.h has the full second moments.
 #pragma once
 
 #include <memory>
@@ -25,7 +25,7 @@ struct CalibrationOptions {
   int64_t n_ctx = 512;     // tokens of a piece, at most the model's context
   int64_t max_chunks = 0;  // over all texts; 0: all
   int n_threads = 1;
-  Progress progress{};     // in tokens
+  Progress progress{};  // in tokens
 };
 
 struct CalibrationChunks {
@@ -33,19 +33,20 @@ struct CalibrationChunks {
   std::vector<std::vector<Token>> chunks;
 };
 
-// The pieces, the first token of each replaced by BOS; what is left of a text is not used. Errors: no text has as many
-// tokens as a piece.
+// The pieces, the first token of each replaced by BOS; what is left of a text is not used. Errors: no text
+// has as many tokens as a piece.
 Result<CalibrationChunks> cut_into_chunks(const Model& model, std::span<const CalibrationText> texts,
                                           const CalibrationOptions& options);
 
-// Runs the pieces, in exact precision, and shows all inputs of matrices to `observer`. With `head` also the output head's,
-// once for each token. Errors: no memory, or interruption.
+// Runs the pieces, in exact precision, and shows all inputs of matrices to `observer`. With `head` also the
+// output head's, once for each token. Errors: no memory, or interruption.
 Result<void> observe_inputs(std::shared_ptr<const Model> model, const CalibrationChunks& chunks,
                             const CalibrationOptions& options, bool head, const InputObserver& observer);
 
-// The importance matrix of the layers' matrices ("blk.…", as llama.cpp's), and with `head` of the output head, under
-// its tensor's name.
-Result<ImportanceMatrix> collect_importance(std::shared_ptr<const Model> model, std::span<const CalibrationText> texts,
+// The importance matrix of the layers' matrices ("blk.…", as llama.cpp's), and with `head` of the output
+// head, under its tensor's name.
+Result<ImportanceMatrix> collect_importance(std::shared_ptr<const Model> model,
+                                            std::span<const CalibrationText> texts,
                                             const CalibrationOptions& options, bool head = false);
 
 }  // namespace carat

@@ -1,4 +1,5 @@
-// X^T X of a call's rows is a matrix product like any other: the backend's, with the transposed rows as the weight.
+// X^T X of a call's rows is a matrix product like any other: the backend's, with the transposed rows as the
+// weight.
 #include "eval/moments.h"
 
 #include <utility>
@@ -43,7 +44,8 @@ void MomentCollector::add_to(InputMoments& moments, const float* x, int64_t n_ro
   const int64_t n = moments.n;
   const float* columns = transposed(x, n_rows, n);
   float* const product = room(backend_, product_, n * n);
-  const Tensor weight{"", TensorType::F32, {n_rows, n, 1, 1}, reinterpret_cast<const std::byte*>(columns), nullptr};
+  const Tensor weight{
+      "", TensorType::F32, {n_rows, n, 1, 1}, reinterpret_cast<const std::byte*>(columns), nullptr};
   const Product request{&weight, product, n};
   backend_.matmul({&request, 1}, columns, n);
   for (size_t i = 0; i < moments.sum.size(); ++i) moments.sum[i] += product[i];

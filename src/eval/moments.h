@@ -1,4 +1,5 @@
-// Second moments of what reaches a model's matrices: sum over tokens of x^T x, for error-compensating rounding.
+// Second moments of what reaches a model's matrices: sum over tokens of x^T x, for error-compensating
+// rounding.
 #pragma once
 
 #include <cstdint>

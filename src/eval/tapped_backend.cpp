@@ -18,10 +18,11 @@ class TappedBackend : public Backend {
     inner_.matmul(products, x, n_tokens);
   }
 
-  void experts(const ExpertWeights& weights, const float* x, int64_t n_rows, int64_t n_used, const int32_t* experts,
-               const float* gates, float* out) override {
+  void experts(const ExpertWeights& weights, const float* x, int64_t n_rows, int64_t n_used,
+               const int32_t* experts, const float* gates, float* out) override {
     const int64_t n_experts = weights.down.shape[2];
-    for (int64_t e = 0; e < n_experts; ++e) show_expert(weights, e, x, {experts, static_cast<size_t>(n_rows * n_used)}, n_used);
+    for (int64_t e = 0; e < n_experts; ++e)
+      show_expert(weights, e, x, {experts, static_cast<size_t>(n_rows * n_used)}, n_used);
     inner_.experts(weights, x, n_rows, n_used, experts, gates, out);
   }
 
@@ -34,13 +35,17 @@ class TappedBackend : public Backend {
   void embed(const Tensor& table, std::span<const int32_t> tokens, float scale, float* out) override {
     inner_.embed(table, tokens, scale, out);
   }
-  void rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps, float* out) override {
+  void rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps,
+                float* out) override {
     inner_.rms_norm(x, weight, n_rows, dim, eps, out);
   }
-  void add_rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps, float* h) override {
+  void add_rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps,
+                    float* h) override {
     inner_.add_rms_norm(x, weight, n_rows, dim, eps, h);
   }
-  void add_scale(float* x, const float* y, int64_t n, float scale) override { inner_.add_scale(x, y, n, scale); }
+  void add_scale(float* x, const float* y, int64_t n, float scale) override {
+    inner_.add_scale(x, y, n, scale);
+  }
   std::unique_ptr<RowScreen> make_screen(const Tensor& weight) override { return inner_.make_screen(weight); }
   size_t screen_bytes(const Tensor& weight) const override { return inner_.screen_bytes(weight); }
   int64_t best_rows(const BestRows& request, const float* x, std::vector<ScoredRow>& best) override {
@@ -50,13 +55,16 @@ class TappedBackend : public Backend {
                  const Rope* rope, const int32_t* positions) override {
     inner_.norm_rope(x, n_rows, n_heads, head_dim, weight, eps, rope, positions);
   }
-  void store_kv(std::span<const Segment> segments, const float* k, const float* v, int64_t row_size) override {
+  void store_kv(std::span<const Segment> segments, const float* k, const float* v,
+                int64_t row_size) override {
     inner_.store_kv(segments, k, v, row_size);
   }
-  void attention(std::span<const Segment> segments, const AttentionShape& shape, const float* q, float* out) override {
+  void attention(std::span<const Segment> segments, const AttentionShape& shape, const float* q,
+                 float* out) override {
     inner_.attention(segments, shape, q, out);
   }
-  void geglu(const float* gate, const float* up, int64_t up_stride, int64_t n_rows, int64_t n, float* out) override {
+  void geglu(const float* gate, const float* up, int64_t up_stride, int64_t n_rows, int64_t n,
+             float* out) override {
     inner_.geglu(gate, up, up_stride, n_rows, n, out);
   }
   void route(const float* scores, int64_t n_rows, int64_t n_experts, int64_t n_used, int32_t* experts,
@@ -72,7 +80,8 @@ class TappedBackend : public Backend {
   }
 
   // The rows that chose expert `e`, through its first matrices.
-  void show_expert(const ExpertWeights& w, int64_t e, const float* x, std::span<const int32_t> chosen, int64_t n_used) {
+  void show_expert(const ExpertWeights& w, int64_t e, const float* x, std::span<const int32_t> chosen,
+                   int64_t n_used) {
     const int64_t dim = w.down.shape[1], n_ff = w.n_ff;
     rows_.clear();
     for (size_t i = 0; i < chosen.size(); ++i)

@@ -1,5 +1,6 @@
-// A tapped backend: another backend, and somebody who is shown what each of its matrices gets to multiply. The network
-// runs as it always does, with the same bits; nothing in the network or in the kernels knows of taps.
+// A tapped backend: another backend, and somebody who is shown what each of its matrices gets to multiply.
+// The network runs as it always does, with the same bits; nothing in the network or in the kernels knows of
+// taps.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,8 @@
 
 namespace carat {
 
-// Rows that all of `weights` are multiplied with. In a stack of matrices (experts) they are those of matrix `matrix`.
+// Rows that all of `weights` are multiplied with. In a stack of matrices (experts) they are those of matrix
+// `matrix`.
 struct TappedInput {
   std::span<const Tensor* const> weights;
   int64_t matrix;
@@ -20,7 +22,8 @@ struct TappedInput {
 };
 using InputObserver = std::function<void(const TappedInput&)>;
 
-// `inner` outlives it. Experts are computed twice, once for the result and once for the inputs of their second matrix.
+// `inner` outlives it. Experts are computed twice, once for the result and once for the inputs of their
+// second matrix.
 std::unique_ptr<Backend> tap(Backend& inner, InputObserver observer);
 
 }  // namespace carat

@@ -1,12 +1,12 @@
 // Reads and writes the two formats of quant/importance.h.
 //
-// GGUF: keys general.type = "imatrix", imatrix.datasets, imatrix.chunk_count, imatrix.chunk_size; for each matrix two F32
-// tensors, NAME.in_sum2 [n_columns, n_matrices] and NAME.counts [1, n_matrices].
+// GGUF: keys general.type = "imatrix", imatrix.datasets, imatrix.chunk_count, imatrix.chunk_size; for each
+// matrix two F32 tensors, NAME.in_sum2 [n_columns, n_matrices] and NAME.counts [1, n_matrices].
 //
 // Legacy, little-endian, packed:
 //   i32 n_entries
-//   n_entries times: i32 length, char name[length], i32 n_calls, i32 n_values, f32 mean square * n_calls [n_values]
-//   i32 n_chunks, i32 length, char dataset[length]      (missing in the oldest files)
+//   n_entries times: i32 length, char name[length], i32 n_calls, i32 n_values, f32 mean square * n_calls
+//   [n_values] i32 n_chunks, i32 length, char dataset[length]      (missing in the oldest files)
 #include "quant/importance.h"
 
 #include <algorithm>
@@ -38,8 +38,8 @@ const float* first_bad(std::span<const float> values) {
 
 Result<void> check_values(std::span<const float> values, std::string_view file, std::string_view name) {
   if (const float* bad = first_bad(values))
-    return fail("{}: '{}': value {} is {}, expected a finite number that is not negative", file, gguf::printable(name),
-                bad - values.data(), *bad);
+    return fail("{}: '{}': value {} is {}, expected a finite number that is not negative", file,
+                gguf::printable(name), bad - values.data(), *bad);
   return {};
 }
 
@@ -50,7 +50,8 @@ Result<InputSquares> read_entry(const gguf::File& file, const Tensor& sums, std:
   if (counts == nullptr) return fail("{}: '{}' has sums but no counts", file.path, gguf::printable(name));
   for (const Tensor* tensor : {&sums, counts})
     if (tensor->type != TensorType::F32)
-      return fail("{}: '{}' is {}, expected F32", file.path, gguf::printable(tensor->name), type_name(tensor->type));
+      return fail("{}: '{}' is {}, expected F32", file.path, gguf::printable(tensor->name),
+                  type_name(tensor->type));
   if (sums.shape[2] * sums.shape[3] != 1 || counts->n_elements() != sums.shape[1])
     return fail("{}: '{}': sums {} and counts {} do not belong together", file.path, gguf::printable(name),
                 to_string(sums.shape), to_string(counts->shape));
@@ -71,7 +72,8 @@ Result<ImportanceMatrix> from_gguf(const gguf::File& file) {
       return fail("{}: general.type is '{}': no importance matrix", file.path, gguf::printable(type));
   }
   if (file.metadata.contains("imatrix.datasets"))
-    for (const std::string_view dataset : TRY(file.metadata.texts("imatrix.datasets"))) importance.datasets.emplace_back(dataset);
+    for (const std::string_view dataset : TRY(file.metadata.texts("imatrix.datasets")))
+      importance.datasets.emplace_back(dataset);
   importance.n_chunks = TRY(file.metadata.integer_or("imatrix.chunk_count", 0, kMaxChunkNumber, 0));
   importance.chunk_length = TRY(file.metadata.integer_or("imatrix.chunk_size", 0, kMaxChunkNumber, 0));
   for (const Tensor& tensor : file.tensors) {
@@ -90,8 +92,10 @@ Result<ImportanceMatrix> from_gguf(const gguf::File& file) {
 std::vector<gguf::TensorToWrite> tensors_of(const ImportanceMatrix& importance) {
   std::vector<gguf::TensorToWrite> tensors;
   for (const auto& [name, entry] : importance.entries) {
-    tensors.push_back(gguf::owned_f32(name + std::string(kSums), {entry.n_columns, entry.n_matrices(), 1, 1}, entry.sums));
-    tensors.push_back(gguf::owned_f32(name + std::string(kCounts), {1, entry.n_matrices(), 1, 1}, entry.counts));
+    tensors.push_back(
+        gguf::owned_f32(name + std::string(kSums), {entry.n_columns, entry.n_matrices(), 1, 1}, entry.sums));
+    tensors.push_back(
+        gguf::owned_f32(name + std::string(kCounts), {1, entry.n_matrices(), 1, 1}, entry.counts));
   }
   return tensors;
 }
@@ -114,7 +118,8 @@ Result<int64_t> read_count(ByteCursor& cursor, std::string_view what) {
 }
 
 Result<void> read_legacy_entry(ByteCursor& cursor, ImportanceMatrix& importance) {
-  const std::string name(TRY(cursor.take_text(static_cast<uint64_t>(TRY(read_count(cursor, "length of a name"))), "a name")));
+  const std::string name(
+      TRY(cursor.take_text(static_cast<uint64_t>(TRY(read_count(cursor, "length of a name"))), "a name")));
   if (name.empty()) return fail("{}: an entry without a name", cursor.name());
   const int64_t n_calls = TRY(read_count(cursor, "number of calls"));
   const int64_t n_values = TRY(read_count(cursor, "number of values"));
@@ -148,7 +153,8 @@ Result<ImportanceMatrix> from_legacy(ByteCursor cursor) {
 // How often the matrix was used, in chunks: what its values are multiplied by.
 int32_t n_calls_of(const InputSquares& entry, int64_t chunk_length) {
   const double largest = *std::ranges::max_element(entry.counts);
-  return static_cast<int32_t>(std::clamp(std::ceil(largest / static_cast<double>(std::max<int64_t>(chunk_length, 1))), 1.0, 2147483520.0));
+  return static_cast<int32_t>(std::clamp(
+      std::ceil(largest / static_cast<double>(std::max<int64_t>(chunk_length, 1))), 1.0, 2147483520.0));
 }
 
 class LegacyBytes {
@@ -157,7 +163,9 @@ class LegacyBytes {
     const auto narrow = static_cast<int32_t>(value);
     append(&narrow, sizeof narrow);
   }
-  void text(std::string_view text) { number(static_cast<int64_t>(text.size())), append(text.data(), text.size()); }
+  void text(std::string_view text) {
+    number(static_cast<int64_t>(text.size())), append(text.data(), text.size());
+  }
   void values(std::span<const float> values) { append(values.data(), values.size_bytes()); }
   std::string take() { return std::move(bytes_); }
 
@@ -170,7 +178,8 @@ Result<std::string> legacy_bytes(const ImportanceMatrix& importance) {
   LegacyBytes out;
   out.number(static_cast<int64_t>(importance.entries.size()));
   for (const auto& [name, entry] : importance.entries) {
-    if (entry.sums.size() > INT32_MAX) return fail("'{}' has too many values for the older format", gguf::printable(name));
+    if (entry.sums.size() > INT32_MAX)
+      return fail("'{}' has too many values for the older format", gguf::printable(name));
     const int32_t n_calls = n_calls_of(entry, importance.chunk_length);
     std::vector<float> values = entry.means();
     for (float& value : values) value *= static_cast<float>(n_calls);
@@ -216,8 +225,10 @@ Result<ImportanceMatrix> read_importance(const std::string& path) {
   return importance;
 }
 
-Result<void> write_importance(const ImportanceMatrix& importance, const std::string& path, ImportanceFormat format) {
-  if (format == ImportanceFormat::Gguf) return gguf::write(path, metadata_of(importance), tensors_of(importance));
+Result<void> write_importance(const ImportanceMatrix& importance, const std::string& path,
+                              ImportanceFormat format) {
+  if (format == ImportanceFormat::Gguf)
+    return gguf::write(path, metadata_of(importance), tensors_of(importance));
   return write_file(path, TRY(legacy_bytes(importance)));
 }
 

@@ -1,6 +1,6 @@
-// Importance matrices: how much each input column of a model's matrices matters, measured as the sum of squares of what
-// a text sent through it (the diagonal of the inputs' second moments). Both file formats that llama.cpp reads and writes:
-// GGUF, and the older one without a magic number (".dat").
+// Importance matrices: how much each input column of a model's matrices matters, measured as the sum of
+// squares of what a text sent through it (the diagonal of the inputs' second moments). Both file formats that
+// llama.cpp reads and writes: GGUF, and the older one without a magic number (".dat").
 //
 // Safe on untrusted bytes (fuzz/quant_importance.cpp; every prefix of a valid file is tested).
 #pragma once
@@ -25,11 +25,11 @@ struct InputSquares {
   std::vector<float> counts;  // [n_matrices] rows (tokens) that were summed
 
   int64_t n_matrices() const { return static_cast<int64_t>(counts.size()); }
-  // Mean squares like `sums`: what Codec::encode takes, one row for each matrix. A matrix that no token reached (an
-  // expert) gets ones.
+  // Mean squares like `sums`: what Codec::encode takes, one row for each matrix. A matrix that no token
+  // reached (an expert) gets ones.
   std::vector<float> means() const;
-  // Whether these are inputs of this tensor [in, out, n]. Files of the older format do not say how many matrices a
-  // tensor has: there only the number of values must be right.
+  // Whether these are inputs of this tensor [in, out, n]. Files of the older format do not say how many
+  // matrices a tensor has: there only the number of values must be right.
   bool fits(const Tensor& tensor) const;
 };
 
@@ -43,13 +43,15 @@ struct ImportanceMatrix {
 
 enum class ImportanceFormat { Gguf, Legacy };
 
-// Either format, told apart by the magic number. Errors, one line each: truncated, no entry at all, a name twice, a
-// sum without counts or of another shape, numbers that are negative or not finite, a GGUF file that is a model.
+// Either format, told apart by the magic number. Errors, one line each: truncated, no entry at all, a name
+// twice, a sum without counts or of another shape, numbers that are negative or not finite, a GGUF file that
+// is a model.
 Result<ImportanceMatrix> read_importance(const std::string& path);
 // The same from bytes; `name` stands for the path in messages.
 Result<ImportanceMatrix> parse_importance(std::span<const std::byte> bytes, std::string_view name);
 
 // The bytes of a file, as llama.cpp writes them.
-Result<void> write_importance(const ImportanceMatrix& importance, const std::string& path, ImportanceFormat format);
+Result<void> write_importance(const ImportanceMatrix& importance, const std::string& path,
+                              ImportanceFormat format);
 
 }  // namespace carat

@@ -3,8 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
+#include "base/memory.h"
 #include "quant/blocks32.h"
+#include "quant/codec.h"
 #include "quant/lattice.h"
 #include "quant/q4_0.h"
 
@@ -20,17 +24,6 @@ float rounded(float x, TensorType type) {
   return type == TensorType::BF16 ? to_bf16(x) : type == TensorType::F16 ? to_f16(x) : x;
 }
 
-// The scale to store: one that trainers write (BF16) if it explains the block and fits, else the F16 number nearest to
-// the least-squares scale that explains it, else the nearest one at all.
-float storable_scale(const Lattice& lattice) {
-  const double sign = lattice.scale < 0 ? -1 : 1, low = lattice.lowest_scale, high = lattice.highest_scale;
-  const auto explains = [&](double scale) { return low <= scale && scale <= high; };
-  const double candidates[] = {to_bf16((low + high) / 2), std::fabs(lattice.scale), (low + high) / 2};
-  for (const double candidate : candidates)
-    if (const double scale = to_f16(candidate); scale > 0 && explains(scale)) return static_cast<float>(sign * scale);
-  return to_f16(lattice.scale);
-}
-
 void store(float scale, const int8_t* codes, BlockQ4_0& block) {
   store_f16(block.d, scale);
   uint8_t unsigned_codes[kLength];
@@ -44,6 +37,19 @@ bool is_exact(const float* x, TensorType stored, const BlockQ4_0& block) {
   for (int i = 0; i < kLength; ++i)
     if (rounded(decoded[i], stored) != x[i]) return false;
   return true;
+}
+
+// Stores the codes under the F16 number nearest to the least-squares scale, or under another one near by if
+// only that gives the source's very numbers. True: they are.
+bool store_lattice(const float* x, TensorType stored, const Lattice& lattice, BlockQ4_0& block) {
+  const double sign = lattice.scale < 0 ? -1 : 1, middle = (lattice.lowest_scale + lattice.highest_scale) / 2;
+  for (const double scale :
+       {std::fabs(static_cast<double>(lattice.scale)), middle, static_cast<double>(to_bf16(middle))}) {
+    store(static_cast<float>(sign * scale), lattice.codes.data(), block);
+    if (is_exact(x, stored, block)) return true;
+  }
+  store(lattice.scale, lattice.codes.data(), block);
+  return false;
 }
 
 struct Fit {
@@ -83,13 +89,21 @@ Fit best_fit(const float* x) {
 
 }  // namespace
 
-LatticeBlocks count_lattice_blocks(const float* row, int64_t n, TensorType stored) {
-  LatticeBlocks counted;
-  for (int64_t i = 0; i < n; i += kLatticeBlock) {
-    ++counted.n_blocks;
-    counted.n_on_lattice += find_lattice(row + i, stored).has_value();
-  }
-  return counted;
+bool lies_on_lattice(const Tensor& tensor, ThreadPool& pool) {
+  const int64_t n = tensor.n_columns();
+  if (!is_float(tensor.type) || n % kLatticeBlock != 0) return false;
+  AlignedArray<float> rows(static_cast<size_t>(n * pool.size()));
+  std::vector<int64_t> n_found(static_cast<size_t>(pool.size()));
+  pool.parallel_for(tensor.n_rows(), 1, [&](int64_t begin, int64_t end, int thread) {
+    float* row = rows.data() + thread * n;
+    for (int64_t r = begin; r < end; ++r) {
+      codec_of(tensor.type).decode(tensor.row(r), n, row);
+      for (int64_t i = 0; i < n; i += kLatticeBlock)
+        n_found[static_cast<size_t>(thread)] += find_lattice(row + i, tensor.type).has_value();
+    }
+  });
+  return 2 * std::accumulate(n_found.begin(), n_found.end(), int64_t{0}) >=
+         tensor.n_elements() / kLatticeBlock;
 }
 
 LatticeBlocks encode_q4_0_on_lattice(const float* row, int64_t n, TensorType stored, std::byte* blocks) {
@@ -98,19 +112,17 @@ LatticeBlocks encode_q4_0_on_lattice(const float* row, int64_t n, TensorType sto
   for (int64_t i = 0; i < n; i += kLatticeBlock, ++block) {
     const float* x = row + i;
     const std::optional<Lattice> lattice = find_lattice(x, stored);
-    const float scale = lattice ? storable_scale(*lattice) : 0;
     ++counted.n_blocks;
-    if (!lattice || std::isinf(scale)) {  // beyond F16 only where a smaller code of the largest weight would do
+    if (lattice && lattice->extreme == 0) {
+      encode_q4_0(x, kLatticeBlock, nullptr, reinterpret_cast<std::byte*>(block));
+      ++counted.n_on_lattice, ++counted.n_exact;
+    } else if (lattice && std::isfinite(to_f16(lattice->scale))) {
+      ++counted.n_on_lattice;
+      counted.n_exact += store_lattice(x, stored, *lattice, *block);
+    } else {  // beyond F16, a smaller scale and larger codes may do
       const Fit fit = best_fit(x);
       store(fit.scale, fit.codes, *block);
-      continue;
     }
-    if (lattice->extreme == 0)
-      encode_q4_0(x, kLatticeBlock, nullptr, reinterpret_cast<std::byte*>(block));
-    else
-      store(scale, lattice->codes.data(), *block);
-    ++counted.n_on_lattice;
-    counted.n_exact += is_exact(x, stored, *block);
   }
   return counted;
 }

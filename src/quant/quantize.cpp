@@ -102,7 +102,7 @@ class Converter {
     if (copies()) return;
     encoded_.resize(static_cast<size_t>(n_rows_per_block_) * row_bytes_);
     if (manner.importance != nullptr) importance_ = manner.importance->means();
-    keeps_lattice_ = manner.may_keep_lattice && target_ == TensorType::Q4_0 && is_float(source.type) && lies_on_lattice();
+    keeps_lattice_ = manner.may_keep_lattice && target_ == TensorType::Q4_0 && lies_on_lattice(source, pool);
   }
 
   // Adds to `observed`.
@@ -132,23 +132,6 @@ class Converter {
       TRY(sink({data, static_cast<size_t>(n) * row_bytes_}));
     }
     return {};
-  }
-
-  // At least half of the blocks; few others do by chance (those of a single weight).
-  bool lies_on_lattice() {
-    std::vector<LatticeBlocks> counted(static_cast<size_t>(pool_.size()));
-    const int64_t n = source_.n_columns();
-    AlignedArray<float> rows(static_cast<size_t>(n * pool_.size()));
-    pool_.parallel_for(source_.n_rows(), 1, [&](int64_t begin, int64_t end, int thread) {
-      float* values = rows.data() + thread * n;
-      for (int64_t i = begin; i < end; ++i) {
-        codec_of(source_.type).decode(source_.row(i), n, values);
-        counted[static_cast<size_t>(thread)] += count_lattice_blocks(values, n, source_.type);
-      }
-    });
-    LatticeBlocks all;
-    for (const LatticeBlocks& blocks : counted) all += blocks;
-    return 2 * all.n_on_lattice >= all.n_blocks;
   }
 
   // The importance of the columns of the matrix that row i belongs to; nullptr: none.
@@ -189,7 +172,7 @@ class Converter {
   ThreadPool& pool_;
   uint64_t row_bytes_;
   int64_t n_rows_per_block_;
-  AlignedArray<float> rows_;  // [threads that have a row, n_columns]
+  AlignedArray<float> rows_;       // [threads that have a row, n_columns]
   std::vector<float> importance_;  // [n_matrices, n_columns]; empty: none
   bool keeps_lattice_ = false;
   std::vector<LatticeBlocks> lattice_of_thread_;
@@ -210,15 +193,16 @@ Result<void> check_convertible(const Tensor& source, TensorType target) {
 }
 
 // `source` and `observed` must outlive the result.
-gguf::TensorToWrite converted(const Tensor& source, const Manner& manner, ThreadPool& pool, const std::string& path,
-                              Observed& observed) {
+gguf::TensorToWrite converted(const Tensor& source, const Manner& manner, ThreadPool& pool,
+                              const std::string& path, Observed& observed) {
   if (manner.encoded) {
     const auto bytes = *manner.encoded;
     return {std::string(source.name), manner.target, source.shape,
             [bytes](const gguf::ByteSink& sink) { return sink(bytes); }};
   }
   if (source.type == manner.target && !is_float(manner.target)) return gguf::existing(source);
-  const auto produce = [&source, manner, &pool, &path, &observed](const gguf::ByteSink& sink) -> Result<void> {
+  const auto produce = [&source, manner, &pool, &path,
+                        &observed](const gguf::ByteSink& sink) -> Result<void> {
     return Converter(source, manner, pool, path).stream(sink, observed);
   };
   return {std::string(source.name), manner.target, source.shape, produce};
@@ -292,8 +276,8 @@ QuantizeSummary summarize(const gguf::File& file, const std::vector<Planned>& pl
 // Integers (and doubles) are no weights: tables of indices, which are copied.
 bool is_table(TensorType type) { return type_info(type).block_length == 1 && find_codec(type) == nullptr; }
 
-// A float type asked for loses nothing of a matrix that has fewer bits: then what recipes keep is decoded like the
-// rest.
+// A float type asked for loses nothing of a matrix that has fewer bits: then what recipes keep is decoded
+// like the rest.
 bool widens(const Tensor& tensor, TensorType wanted) {
   const TypeInfo& info = type_info(wanted);
   return info.block_length == 1 && tensor.n_rows() > 1 && find_codec(tensor.type) != nullptr &&
@@ -309,6 +293,7 @@ Result<void> check_targets(const QuantizeOptions& options) {
   TRY(check(options.type));
   if (options.embedding_type) TRY(check(*options.embedding_type));
   for (const auto& [pattern, type] : options.overrides) TRY(check(type));
+  for (const auto& [name, type] : options.assigned) TRY(check(type));
   return {};
 }
 
@@ -327,33 +312,37 @@ Result<std::vector<Planned>> plan_tensors(const gguf::File& file, const Quantize
     plan[i] = {tensor.type, std::nullopt, false};
     if (is_table(tensor.type)) continue;
     if (!is_quantizable(tensor) && !widens(tensor, options.type)) continue;
-    TensorType wanted =
-        manual[i] ? *manual[i] : mixer.next(tensor);  // a mix does not count what rules decide
+    const auto assigned = options.assigned.find(tensor.name);
+    const bool is_assigned = assigned != options.assigned.end();
+    // A mix does not count what rules decide.
+    TensorType wanted = manual[i] ? *manual[i] : is_assigned ? assigned->second : mixer.next(tensor);
     const bool is_set = options.embedding_type && is_embedding_table(tensor.name);
     if (is_set) wanted = *options.embedding_type;
-    plan[i] = {fitting_type(wanted, tensor.n_columns()), wanted, manual[i] || is_set};
+    plan[i] = {fitting_type(wanted, tensor.n_columns()), wanted, manual[i] || is_assigned || is_set};
   }
   return plan;
 }
 
 // The importance of a tensor's inputs; nullptr: none.
-Result<const InputSquares*> importance_for(const Tensor& tensor, TensorType target, const QuantizeOptions& options,
-                                           const std::string& path) {
+Result<const InputSquares*> importance_for(const Tensor& tensor, TensorType target,
+                                           const QuantizeOptions& options, const std::string& path) {
   if (options.importance == nullptr || target == tensor.type || is_float(target)) return nullptr;
   const auto entry = options.importance->entries.find(tensor.name);
   if (entry == options.importance->entries.end()) return nullptr;
   if (entry->second.fits(tensor)) return &entry->second;
   if (is_embedding_table(tensor.name)) return nullptr;  // a table of another vocabulary
-  return fail("{}: tensor '{}' has {} columns in {} matrices, but its importance has {} values: of another model?", path,
-              gguf::printable(tensor.name), tensor.n_columns(), tensor.shape[2] * tensor.shape[3],
-              entry->second.sums.size());
+  return fail(
+      "{}: tensor '{}' has {} columns in {} matrices, but its importance has {} values: of another model?",
+      path, gguf::printable(tensor.name), tensor.n_columns(), tensor.shape[2] * tensor.shape[3],
+      entry->second.sums.size());
 }
 
 Result<Manner> manner_of(const Tensor& tensor, TensorType target, const QuantizeOptions& options,
                          const std::string& path) {
   Manner manner{target, TRY(importance_for(tensor, target, options, path)), options.keep_lattices, {}};
   if (const auto ready = options.encoded.find(tensor.name); ready != options.encoded.end()) {
-    CHECK(ready->second.size() == row_bytes(target, tensor.n_columns()) * static_cast<uint64_t>(tensor.n_rows()));
+    CHECK(ready->second.size() ==
+          row_bytes(target, tensor.n_columns()) * static_cast<uint64_t>(tensor.n_rows()));
     manner.encoded = ready->second;
   }
   return manner;
@@ -364,7 +353,8 @@ Result<void> check_importance(const gguf::File& file, const QuantizeOptions& opt
   if (options.importance == nullptr) return {};
   for (const Tensor& tensor : file.tensors)
     if (options.importance->entries.contains(tensor.name)) return {};
-  return fail("{}: the importance matrix {} has no entry for any of its tensors", file.path, options.importance->path);
+  return fail("{}: the importance matrix {} has no entry for any of its tensors", file.path,
+              options.importance->path);
 }
 
 }  // namespace

@@ -27,9 +27,11 @@ struct QuantizeOptions {
   std::vector<NameRule> overrides;     // first match wins; eligible tensors only
   std::optional<TensorType> embedding_type;  // token_embd and per_layer_token_embd; wins over all else
   int n_threads = 1;
+  // Types by name, where somebody has decided already; wins over the mix, not over the two above.
+  std::map<std::string, TensorType, std::less<>> assigned;
 
-  // Weighted searches for the tensors that it has entries for, where their type has one; and keys that name it. An entry
-  // of another size than its tensor is an error, except for embeddings, which then go without.
+  // Weighted searches for the tensors that it has entries for, where their type has one; and keys that name it. An
+  // entry of another size than its tensor is an error, except for embeddings, which then go without.
   const ImportanceMatrix* importance = nullptr;
   // Tensors at least half of whose 32-blocks lie on a 4-bit lattice keep their codes where they become Q4_0
   // (quant/lattice_encoder.h).

@@ -1,4 +1,5 @@
-// Holds a file that Carat quantized with an importance matrix against ggml's own quantizer, given the same importance:
+// Holds a file that Carat quantized with an importance matrix against ggml's own quantizer, given the same
+// importance:
 //   importance_conformance PATH/libggml-base.so SOURCE.gguf IMPORTANCE QUANTIZED.gguf
 // Every tensor in blocks must be the same to the bit; exit code 1 if one is not.
 #include <dlfcn.h>
@@ -18,8 +19,8 @@
 namespace carat {
 namespace {
 
-using QuantizeChunk = size_t (*)(int type, const float* x, void* out, int64_t start, int64_t n_rows, int64_t n_columns,
-                                 const float* importance);
+using QuantizeChunk = size_t (*)(int type, const float* x, void* out, int64_t start, int64_t n_rows,
+                                 int64_t n_columns, const float* importance);
 
 [[noreturn]] void stop(const std::string& why) {
   fmt::print(stderr, "importance_conformance: {}\n", why);
@@ -57,7 +58,8 @@ std::vector<std::byte> quantized_by_ggml(QuantizeChunk quantize_chunk, const Ten
 
 int run(char** argv) {
   const QuantizeChunk quantize_chunk = open_ggml(argv[1]);
-  const gguf::File source = expect(gguf::open(std::string(argv[2]))), ours = expect(gguf::open(std::string(argv[4])));
+  const gguf::File source = expect(gguf::open(std::string(argv[2]))),
+                   ours = expect(gguf::open(std::string(argv[4])));
   const ImportanceMatrix importance = expect(read_importance(argv[3]));
   int n_tensors = 0, n_weighted = 0, n_different = 0;
   for (const Tensor& tensor : ours.tensors) {
@@ -71,7 +73,8 @@ int run(char** argv) {
     if (!same) fmt::print("{}: {} differs\n", tensor.name, type_name(tensor.type));
     ++n_tensors, n_weighted += !means.empty(), n_different += !same;
   }
-  fmt::print("importance: {} of {} tensors equal to ggml's, {} of them weighted\n", n_tensors - n_different, n_tensors, n_weighted);
+  fmt::print("importance: {} of {} tensors equal to ggml's, {} of them weighted\n", n_tensors - n_different,
+             n_tensors, n_weighted);
   return n_tensors > 0 && n_weighted > 0 && n_different == 0 ? 0 : 1;
 }
 
@@ -80,7 +83,8 @@ int run(char** argv) {
 
 int main(int argc, char** argv) {
   if (argc != 5) {
-    fmt::print(stderr, "usage: importance_conformance PATH/libggml-base.so SOURCE.gguf IMPORTANCE QUANTIZED.gguf\n");
+    fmt::print(stderr,
+               "usage: importance_conformance PATH/libggml-base.so SOURCE.gguf IMPORTANCE QUANTIZED.gguf\n");
     return 2;
   }
   return carat::run(argv);

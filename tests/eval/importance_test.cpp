@@ -1,5 +1,5 @@
-// What texts send through a model's matrices: the network is not disturbed by being watched, and what is seen is what
-// reaches the matrices.
+// What texts send through a model's matrices: the network is not disturbed by being watched, and what is seen
+// is what reaches the matrices.
 #include "eval/importance.h"
 
 #include <gtest/gtest.h>
@@ -22,9 +22,12 @@ struct Observed : testing::Test {
 
   // Of the 26B-A4B's kind.
   std::shared_ptr<const Model> mixture() {
-    const std::string path = (std::filesystem::temp_directory_path() / fmt::format("carat_mix_{}.gguf", ::getpid())).string();
-    const SynthShape shape{.like = "26b-a4b", .n_layers = 6, .width_divisor = 22, .n_vocab = 600, .n_experts = 8};
-    synthesize(shape, {.matrix_type = TensorType::F16, .embedding_type = TensorType::F16, .seed = 5}, path).take();
+    const std::string path =
+        (std::filesystem::temp_directory_path() / fmt::format("carat_mix_{}.gguf", ::getpid())).string();
+    const SynthShape shape{
+        .like = "26b-a4b", .n_layers = 6, .width_divisor = 22, .n_vocab = 600, .n_experts = 8};
+    synthesize(shape, {.matrix_type = TensorType::F16, .embedding_type = TensorType::F16, .seed = 5}, path)
+        .take();
     auto model = open_model(path).take();
     std::filesystem::remove(path);
     return model;
@@ -35,7 +38,8 @@ struct Observed : testing::Test {
     for (int64_t i = 0; i < n; ++i) all.push_back(static_cast<Token>(random.below(600)));
     return all;
   }
-  static ImportanceMatrix importance_of(const std::shared_ptr<const Model>& model, int n_threads = 1, bool head = false) {
+  static ImportanceMatrix importance_of(const std::shared_ptr<const Model>& model, int n_threads = 1,
+                                        bool head = false) {
     const CalibrationText text{"text", tokens(200)};
     auto result = collect_importance(model, {&text, 1}, {.n_ctx = 64, .n_threads = n_threads}, head);
     EXPECT_TRUE(result) << result.error().message;
@@ -86,11 +90,14 @@ TEST_F(Observed, NormedInputsHaveTheirNorm) {
   EXPECT_EQ(importance.n_chunks, 3);
   EXPECT_EQ(importance.chunk_length, 64);
   for (const char* layer : {"blk.0.", "blk.4."})
-    for (const auto& [matrix, norm] : {std::pair("attn_q.weight", "attn_norm.weight"), std::pair("ffn_up.weight", "ffn_norm.weight")})
+    for (const auto& [matrix, norm] :
+         {std::pair("attn_q.weight", "attn_norm.weight"), std::pair("ffn_up.weight", "ffn_norm.weight")})
       expect_normed(importance, dense->file, std::string(layer) + matrix, std::string(layer) + norm);
   EXPECT_EQ(importance.entries.find("blk.0.attn_q.weight")->second.counts, std::vector<float>{192});
-  EXPECT_EQ(importance.entries.find("blk.0.attn_q.weight")->second.sums, importance.entries.find("blk.0.attn_k.weight")->second.sums);
-  // Layers that read another's keys have no inputs of K; tables and the per-layer projection are nobody's "blk.".
+  EXPECT_EQ(importance.entries.find("blk.0.attn_q.weight")->second.sums,
+            importance.entries.find("blk.0.attn_k.weight")->second.sums);
+  // Layers that read another's keys have no inputs of K; tables and the per-layer projection are nobody's
+  // "blk.".
   for (const auto& [name, entry] : importance.entries) EXPECT_TRUE(name.starts_with("blk.")) << name;
 }
 
@@ -101,13 +108,16 @@ TEST_F(Observed, TheHeadOnDemand) {
 
 TEST_F(Observed, ThreadsDoNotMatter) {
   const ImportanceMatrix one = importance_of(dense), three = importance_of(dense, 3);
-  for (const auto& [name, entry] : one.entries) EXPECT_EQ(entry.sums, three.entries.find(name)->second.sums) << name;
+  for (const auto& [name, entry] : one.entries)
+    EXPECT_EQ(entry.sums, three.entries.find(name)->second.sums) << name;
 }
 
 TEST_F(Observed, ExpertsHaveTheirOwn) {
   const auto model = mixture();
   const ImportanceMatrix importance = importance_of(model);
-  const std::string first = model->file.find("blk.0.ffn_gate_up_exps.weight") ? "blk.0.ffn_gate_up_exps.weight" : "blk.0.ffn_gate_exps.weight";
+  const std::string first = model->file.find("blk.0.ffn_gate_up_exps.weight")
+                                ? "blk.0.ffn_gate_up_exps.weight"
+                                : "blk.0.ffn_gate_exps.weight";
   expect_normed(importance, model->file, first, "blk.0.pre_ffw_norm_2.weight");
   const InputSquares& down = importance.entries.find("blk.0.ffn_down_exps.weight")->second;
   EXPECT_EQ(down.counts, importance.entries.find(first)->second.counts);
@@ -137,7 +147,8 @@ TEST_F(Observed, ExpertsHiddenValues) {
         gate += static_cast<double>(w[static_cast<size_t>(i * dim + c)]) * x[static_cast<size_t>(c)];
         up += static_cast<double>(w[static_cast<size_t>((n_ff + i) * dim + c)]) * x[static_cast<size_t>(c)];
       }
-      const double gelu = 0.5 * gate * (1 + std::tanh(std::sqrt(2 / M_PI) * (gate + 0.044715 * gate * gate * gate)));
+      const double gelu =
+          0.5 * gate * (1 + std::tanh(std::sqrt(2 / M_PI) * (gate + 0.044715 * gate * gate * gate)));
       EXPECT_NEAR(input.x[i], gelu * up, 1e-4 * (1 + std::fabs(gelu * up)));
     }
     ++n_checked;
@@ -151,7 +162,8 @@ TEST_F(Observed, ExpertsHiddenValues) {
 TEST_F(Observed, MomentsAreWhatTheirDefinitionSays) {
   const auto products = make_cpu_backend({.n_threads = 1, .precision = Precision::exact}).take();
   MomentCollector collector(*products, {"a", "b"});
-  const Tensor a{"a", TensorType::F32, {5, 2, 1, 1}, nullptr, nullptr}, b{"b", TensorType::F32, {5, 3, 1, 1}, nullptr, nullptr};
+  const Tensor a{"a", TensorType::F32, {5, 2, 1, 1}, nullptr, nullptr},
+      b{"b", TensorType::F32, {5, 3, 1, 1}, nullptr, nullptr};
   const Tensor other{"c", TensorType::F32, {5, 3, 1, 1}, nullptr, nullptr};
   Random random(6);
   std::vector<float> x(7 * 5);

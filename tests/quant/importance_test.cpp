@@ -1,4 +1,5 @@
-// Importance matrices: both formats byte by byte, what a broken file is told, and what quantize() does with one.
+// Importance matrices: both formats byte by byte, what a broken file is told, and what quantize() does with
+// one.
 #include "quant/importance.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +40,10 @@ ImportanceMatrix example() {
 
 Bytes legacy_entry(std::string_view name, int32_t n_calls, std::vector<float> values) {
   Bytes bytes;
-  bytes.number(static_cast<int32_t>(name.size())).raw(name).number(n_calls).number(static_cast<int32_t>(values.size()));
+  bytes.number(static_cast<int32_t>(name.size()))
+      .raw(name)
+      .number(n_calls)
+      .number(static_cast<int32_t>(values.size()));
   for (const float v : values) bytes.f32(v);
   return bytes;
 }
@@ -58,7 +62,8 @@ void put_floats(std::vector<std::byte>& bytes, size_t at, std::vector<float> val
   std::memcpy(bytes.data() + at, values.data(), values.size() * sizeof(float));
 }
 
-// What llama.cpp's imatrix writes for `example()`: keys and tensors in its order, each tensor padded to 32 bytes.
+// What llama.cpp's imatrix writes for `example()`: keys and tensors in its order, each tensor padded to 32
+// bytes.
 std::vector<std::byte> gguf_example() {
   gguf::craft::Draft draft;
   draft.keys.push_back(gguf::craft::key_string("general.type", "imatrix"));
@@ -103,14 +108,18 @@ struct Importance : testing::Test {
 };
 
 TEST_F(Importance, GgufIsLlamaCppsByteByByte) { EXPECT_EQ(written(ImportanceFormat::Gguf), gguf_example()); }
-TEST_F(Importance, LegacyIsLlamaCppsByteByByte) { EXPECT_EQ(written(ImportanceFormat::Legacy), legacy_example()); }
+TEST_F(Importance, LegacyIsLlamaCppsByteByByte) {
+  EXPECT_EQ(written(ImportanceFormat::Legacy), legacy_example());
+}
 
 TEST_F(Importance, BothFormatsGiveTheSameMeans) {
-  const ImportanceMatrix a = parse_importance(gguf_example(), "a").take(), b = parse_importance(legacy_example(), "b").take();
+  const ImportanceMatrix a = parse_importance(gguf_example(), "a").take(),
+                         b = parse_importance(legacy_example(), "b").take();
   for (const char* name : {kDense, kExperts})
     EXPECT_EQ(a.entries.find(name)->second.means(), b.entries.find(name)->second.means()) << name;
   EXPECT_EQ(a.entries.find(kDense)->second.means(), (std::vector<float>{1, 2, 3, 0}));
-  EXPECT_EQ(a.entries.find(kExperts)->second.means(), (std::vector<float>{1, 2, 3, 0.5f, 1, 1}));  // the last: unseen
+  EXPECT_EQ(a.entries.find(kExperts)->second.means(),
+            (std::vector<float>{1, 2, 3, 0.5f, 1, 1}));  // the last: unseen
   EXPECT_EQ(a.datasets, (std::vector<std::string>{"wiki.txt", "code.txt"}));
   EXPECT_EQ(a.n_chunks, 3);
   EXPECT_EQ(a.chunk_length, 4);
@@ -118,16 +127,16 @@ TEST_F(Importance, BothFormatsGiveTheSameMeans) {
   EXPECT_EQ(b.n_chunks, 3);
 }
 
-// Nothing but a whole file is one. The older format may end early in two places: older programs did not write the rest.
-// A GGUF file may lack the padding behind its last tensor (three numbers of 32 bytes here).
+// Nothing but a whole file is one. The older format may end early in two places: older programs did not write
+// the rest. A GGUF file may lack the padding behind its last tensor (three numbers of 32 bytes here).
 TEST_F(Importance, EveryPrefixIsRefused) {
   for (const auto& whole : {gguf_example(), legacy_example()}) {
     const bool legacy = whole == legacy_example();
     for (size_t n = 0; n < whole.size(); ++n) {
       const std::vector<std::byte> prefix(whole.begin(), whole.begin() + static_cast<ptrdiff_t>(n));
       const std::string message = error_of(prefix);
-      const bool ends_early =
-          legacy ? n == whole.size() - 16 || n == whole.size() - 12 : n >= whole.size() - (32 - 3 * sizeof(float));
+      const bool ends_early = legacy ? n == whole.size() - 16 || n == whole.size() - 12
+                                     : n >= whole.size() - (32 - 3 * sizeof(float));
       EXPECT_EQ(message == "(read)", ends_early) << n;
       EXPECT_EQ(message.find('\n'), std::string::npos);
       if (!ends_early) {
@@ -142,13 +151,15 @@ TEST_F(Importance, BrokenLegacyFilesAreNamed) {
   EXPECT_EQ(error_of(one(-1, {})), "i.dat: number of entries is -1, expected no negative number");
   EXPECT_EQ(error_of(one(0, {})), "i.dat: not one matrix has importance in it");
   EXPECT_EQ(error_of(one(1, legacy_entry("", 1, {1}))), "i.dat: an entry without a name");
-  EXPECT_EQ(error_of(one(1, legacy_entry("a", -2, {1}))), "i.dat: number of calls is -2, expected no negative number");
+  EXPECT_EQ(error_of(one(1, legacy_entry("a", -2, {1}))),
+            "i.dat: number of calls is -2, expected no negative number");
   EXPECT_EQ(error_of(one(1, legacy_entry("a", 1, {}))), "i.dat: 'a' has no values");
   EXPECT_EQ(error_of(one(1, legacy_entry("a\n", 1, {1, -1}))),
             "i.dat: 'a\\x0a': value 1 is -1, expected a finite number that is not negative");
   EXPECT_EQ(error_of(one(2, Bytes(legacy_entry("a", 1, {1})).append(legacy_entry("a", 1, {1})))),
             "i.dat: two entries are called 'a'");
-  EXPECT_NE(error_of(Bytes().number(int32_t{1}).number(INT32_MAX).raw("a").get()).find("truncated"), std::string::npos);
+  EXPECT_NE(error_of(Bytes().number(int32_t{1}).number(INT32_MAX).raw("a").get()).find("truncated"),
+            std::string::npos);
   Bytes huge;
   huge.number(int32_t{1}).number(int32_t{1}).raw("a").number(int32_t{1}).number(INT32_MAX);
   EXPECT_NE(error_of(huge.get()).find("truncated"), std::string::npos);
@@ -158,13 +169,15 @@ TEST_F(Importance, BrokenLegacyFilesAreNamed) {
 }
 
 TEST_F(Importance, BrokenGgufFilesAreNamed) {
-  const auto error_of_file = [&](const gguf::Metadata& metadata, const std::vector<gguf::TensorToWrite>& tensors) {
+  const auto error_of_file = [&](const gguf::Metadata& metadata,
+                                 const std::vector<gguf::TensorToWrite>& tensors) {
     EXPECT_TRUE(gguf::write(path("x"), metadata, tensors));
     const auto read = read_importance(path("x"));
     return read ? std::string("(read)") : read.error().message.substr(path("x").size() + 2);
   };
   const std::vector<float> four = {1, 2, 3, 4}, one = {1}, nan = {std::numeric_limits<float>::quiet_NaN()};
-  const auto sums = gguf::owned_f32("a.in_sum2", {4, 1, 1, 1}, four), counts = gguf::owned_f32("a.counts", {1, 1, 1, 1}, one);
+  const auto sums = gguf::owned_f32("a.in_sum2", {4, 1, 1, 1}, four),
+             counts = gguf::owned_f32("a.counts", {1, 1, 1, 1}, one);
   gguf::Metadata model;
   model.set("general.type", std::string("model"));
   EXPECT_EQ(error_of_file({}, {sums, counts}), "(read)");
@@ -177,7 +190,8 @@ TEST_F(Importance, BrokenGgufFilesAreNamed) {
             "'a.counts': value 0 is nan, expected a finite number that is not negative");
   EXPECT_EQ(error_of_file({}, {sums, gguf::owned("a.counts", I32, {1, 1, 1, 1}, std::vector<std::byte>(4))}),
             "'a.counts' is I32, expected F32");
-  EXPECT_EQ(error_of_file({}, {gguf::owned_f32("a.mean", {1, 1, 1, 1}, one)}), "not one matrix has importance in it");
+  EXPECT_EQ(error_of_file({}, {gguf::owned_f32("a.mean", {1, 1, 1, 1}, one)}),
+            "not one matrix has importance in it");
 }
 
 struct WithImportance : Importance {
@@ -220,10 +234,12 @@ TEST_F(WithImportance, EachMatrixIsEncodedWithItsOwn) {
     const Tensor& tensor = in.tensors[t];
     std::vector<std::byte> expected(out.tensors[t].n_bytes());
     const auto entry = all.entries.find(tensor.name);
-    const std::vector<float> means = entry == all.entries.end() ? std::vector<float>() : entry->second.means();
+    const std::vector<float> means =
+        entry == all.entries.end() ? std::vector<float>() : entry->second.means();
     for (int64_t m = 0; m < tensor.shape[2]; ++m) {
       const int64_t n = tensor.n_columns(), n_rows = tensor.shape[1];
-      encode_tensor(Q4_0, tensor.f32() + m * n * n_rows, n, n_rows, means.empty() ? nullptr : means.data() + m * n,
+      encode_tensor(Q4_0, tensor.f32() + m * n * n_rows, n, n_rows,
+                    means.empty() ? nullptr : means.data() + m * n,
                     expected.data() + static_cast<uint64_t>(m * n_rows) * row_bytes(Q4_0, n), pool);
     }
     EXPECT_TRUE(std::ranges::equal(out.tensors[t].bytes(), expected)) << tensor.name;
@@ -242,14 +258,16 @@ TEST_F(WithImportance, AnotherModelsIsRefused) {
   all.entries[kExperts] = {32, std::vector<float>(64, 1.0f), {1, 1}};
   const auto other = quantize(in, path("out.gguf"), {.type = Q4_0, .importance = &all});
   ASSERT_FALSE(other);
-  EXPECT_EQ(other.error().message, in.path + ": tensor '" + kExperts +
-                                       "' has 32 columns in 3 matrices, but its importance has 64 values: of another model?");
+  EXPECT_EQ(other.error().message,
+            in.path + ": tensor '" + kExperts +
+                "' has 32 columns in 3 matrices, but its importance has 64 values: of another model?");
   ImportanceMatrix none;
   none.path = "x.dat";
   none.entries["blk.9.attn_q.weight"] = {64, std::vector<float>(64, 1.0f), {1}};
   const auto alien = quantize(in, path("out.gguf"), {.type = Q4_0, .importance = &none});
   ASSERT_FALSE(alien);
-  EXPECT_EQ(alien.error().message, in.path + ": the importance matrix x.dat has no entry for any of its tensors");
+  EXPECT_EQ(alien.error().message,
+            in.path + ": the importance matrix x.dat has no entry for any of its tensors");
 }
 
 }  // namespace

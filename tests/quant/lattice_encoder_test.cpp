@@ -34,7 +34,9 @@ double signed_largest(const float* x) {
     if (std::fabs(x[i]) > std::fabs(m)) m = x[i];
   return m;
 }
-int code_of(float x, double scale) { return static_cast<int>(std::clamp(std::nearbyint(x / scale), -8.0, 7.0)); }
+int code_of(float x, double scale) {
+  return static_cast<int>(std::clamp(std::nearbyint(x / scale), -8.0, 7.0));
+}
 double clipped(const float* x) {
   double best = 0, least = HUGE_VAL;
   for (double share = 0.5; share <= 1.0; share += 0.01) {
@@ -131,7 +133,8 @@ TEST(LatticeEncoder, OtherBlocksAreNeverWorseThanTheReference) {
     codec_of(Q4_0).encode(row.data(), 32, nullptr, blocks.data());
     codec_of(Q4_0).decode(blocks.data(), 32, b.data());
     double ours = 0, reference = 0;
-    for (size_t i = 0; i < 32; ++i) ours += std::pow(a[i] - row[i], 2), reference += std::pow(b[i] - row[i], 2);
+    for (size_t i = 0; i < 32; ++i)
+      ours += std::pow(a[i] - row[i], 2), reference += std::pow(b[i] - row[i], 2);
     EXPECT_LE(ours, reference * (1 + 1e-3));  // the scale is rounded to F16 after it was chosen
     ours_total += ours, reference_total += reference;
   }

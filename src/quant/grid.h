@@ -1,0 +1,46 @@
+// Grids: the values that the elements of a block can have once its scales are fixed, and writing the codes
+// that somebody chose. Encoders find scales and codes together; whoever rounds with a view to more than the
+// nearest value keeps the scales and chooses the codes anew (quant/compensation.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tensor/type.h"
+
+namespace carat {
+
+struct GridFormat {
+  TensorType type;
+  int n_codes;   // codes are 0 … n_codes - 1
+  bool uniform;  // their values are evenly spaced, in order
+  // Writes the codes of a whole block in element order and leaves its scales.
+  void (*set_codes)(const uint8_t* codes, std::byte* block);
+};
+
+// nullptr: the type has no codes (floats), or no encoder.
+const GridFormat* find_grid(TensorType type);
+
+inline constexpr int kMaxGridCodes = 16;   // of a format that is not uniform
+inline constexpr int kMaxGridBlock = 256;  // elements
+
+// The grid of one block, as the codec decodes it.
+class BlockGrid {
+ public:
+  // `block` is overwritten but for its scales.
+  void read(const GridFormat& format, std::byte* block);
+
+  // The code of element i whose value is nearest to x; the lower one on ties.
+  int nearest(int i, float x) const;
+  float value(int i, int code) const {
+    return uniform_ ? first_[i] + static_cast<float>(code) * step_[i] : table_[code][i];
+  }
+
+ private:
+  bool uniform_ = true;
+  int n_codes_ = 0;
+  float first_[kMaxGridBlock], step_[kMaxGridBlock];  // of a uniform grid
+  float table_[kMaxGridCodes][kMaxGridBlock];         // of any other: [code][element]
+};
+
+}  // namespace carat
