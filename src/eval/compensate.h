@@ -23,7 +23,7 @@ struct CompensateOptions {
   double table_damping = 0.3;  // the same for an output head that is the embedding table, too
   // A layer's moments are collected behind the layers before it as they were quantized, so that it makes up
   // for their errors, too: a pass over the texts for each layer instead of one for as many tensors as fit the
-  // memory. No better in what was measured (docs/decisions/0014).
+  // memory. No better in what was measured (docs/decisions/0016).
   bool sequential = false;
   uint64_t moment_bytes = uint64_t{2} << 30;  // kept at a time; a single tensor may need more
 };
