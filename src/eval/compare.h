@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "eval/eval_report.h"
 #include "eval/item_source.h"
+#include "eval/on_policy.h"
 #include "eval/sequential.h"
 #include "eval/suite.h"
 #include "model/model.h"
@@ -29,6 +30,7 @@ struct CompareRequest {
   const Suite* suite = nullptr;  // or, for a judgement that goes on until it is decided:
   ItemSource* source = nullptr;
   SequentialOptions sequential;
+  OnPolicyOptions on_policy;
   // Every file is judged with every type; divergence is always from the parent with the first.
   std::vector<KvType> kv_types{TensorType::F16};
   Precision precision = Precision::exact;

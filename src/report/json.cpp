@@ -77,6 +77,17 @@ Json row_json(const EvalReport& report, int index) {
     j["wins_equal"] = d.n_equal;
     j["wins_over"] = d.wins_over >= 0 ? Json(d.wins_over) : Json(nullptr);
   }
+  if (row.on_policy) {
+    const Divergence& d = *row.on_policy;
+    Json own;
+    put(own, d);
+    own.erase("answer_kld"), own.erase("answer_kld_low"), own.erase("answer_kld_high");
+    own.erase("answer_top1"), own.erase("answer_top1_low"), own.erase("answer_top1_high");
+    own["wins"] = d.wins_over >= 0 ? Json(d.wins) : Json(nullptr);
+    own["wins_of"] = d.n_prompts;
+    own["wins_over"] = d.wins_over >= 0 ? Json(d.wins_over) : Json(nullptr);
+    j["on_policy"] = std::move(own);
+  }
   j["verdict"] = index == report.reference ? Json("reference") : word(of(report, Table::truth, index));
   j["verdict_own_parent"] = word(of(report, Table::own_parent, index));
   j["categories"] = Json::array();
@@ -188,6 +199,10 @@ std::string to_json(const EvalReport& report) {
     j["looks"].push_back({{"n_items", look.n_items}, {"alpha", look.alpha}, {"n_open", look.n_open}});
   j["reference"] = report.reference;
   j["near_chance"] = report.near_chance;
+  j["on_policy_texts"] = Json::array();
+  for (const OnPolicyText& t : report.on_policy_texts)
+    j["on_policy_texts"].push_back(
+        {{"parent", t.parent}, {"n_texts", t.n_texts}, {"n_tokens", t.n_tokens}, {"hash", t.hash}});
   j["rows"] = Json::array();
   for (int r = 0; r < static_cast<int>(report.rows.size()); ++r) j["rows"].push_back(row_json(report, r));
   j["comparisons"] = Json::array();
