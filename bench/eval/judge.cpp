@@ -48,7 +48,7 @@ int64_t items_for_two_points(double alpha) {
 
 int main(int argc, char** argv) {
   const int n_runs = argc > 1 ? std::atoi(argv[1]) : 1000;
-  print_coverage(4 * n_runs);
+  print_coverage(n_runs);
   const int64_t fixed = items_for_two_points(0.05),
                 stepped = (items_for_two_points(0.75 * 0.05) + 15) / 16 * 16;
   fmt::print(

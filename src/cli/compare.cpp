@@ -32,6 +32,7 @@ struct Flags {
   std::string kv = "f16", budget, json, report, lab, memory, resume;
   bool fast = false, no_speed = false, merge = false, schema = false;
   int n_threads = 0;
+  int64_t on_policy = 0;
 
   int thread_count() const { return n_threads > 0 ? n_threads : default_thread_count(); }
 };
@@ -71,6 +72,8 @@ class Comparer {
     request.precision = flags.fast ? Precision::fast : Precision::exact;
     if (!flags.budget.empty()) request.budget = TRY(parse_budget(flags.budget));
     request.measure_speed = !flags.no_speed;
+    request.on_policy.n_texts = flags.on_policy;
+    request.on_policy.seed = flags.asked.seed;
     request.n_threads = flags.thread_count();
     if (!flags.memory.empty()) request.memory_bytes = TRY(parse_memory(flags.memory));
     request.saved_path = flags.resume;
@@ -217,6 +220,10 @@ Run add_compare(CLI::App& app) {
 
   group = "What is judged";
   app.add_option("--kv", flags->kv, "cache types to judge with, e.g. f16,q8_0,q8_0/q4_0 (default f16)")->group(group);
+  app.add_option("--on-policy", flags->on_policy,
+                 "measure divergence along as many texts that each parent writes, too (default 0)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->group(group);
   app.add_flag("--fast", flags->fast, "judge through the fast engine instead of exact arithmetic")->group(group);
   app.add_flag("--no-speed", flags->no_speed, "do not measure speed")->group(group);
   app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")

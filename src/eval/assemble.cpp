@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "eval/choice.h"
 #include "eval/contrasts.h"
+#include "eval/divergence_figures.h"
 #include "eval/pair_judgement.h"
 #include "eval/sample.h"
 #include "eval/sentences.h"
@@ -43,7 +44,7 @@ class Assembler {
     report_.rows = plan_.rows;
     each(plan_.rows.size(), [&](size_t r) { fill_row(static_cast<int>(r)); });
     report_.near_chance = is_near_chance();
-    count_wins();
+    rank_by_divergence();
     for (const PlannedComparison& planned : plan_.comparisons)
       report_.comparisons.push_back(compare_rows(planned));
     judge_tables();
@@ -121,53 +122,19 @@ class Assembler {
   }
 
   Divergence divergence(int pair) const {
-    const PairScores& p = scores_.pairs[static_cast<size_t>(pair)];
-    std::vector<double> kld(p.token_kld.begin(), p.token_kld.end());
-    std::sort(kld.begin(), kld.end());
-    Divergence d;
-    d.reference = plan_.pairs[static_cast<size_t>(pair)].reference;
-    d.kld_mean = all_.per_token(p.kld);
-    d.kld_median = sorted_percentile(kld, 0.5);
-    d.kld_p99 = sorted_percentile(kld, 0.99);
-    d.kld_p999 = sorted_percentile(kld, 0.999);
-    for (const double share : kld_shares())
-      if (share * static_cast<double>(kld.size()) >= 1) d.kld_reached.push_back(sorted_percentile(kld, 1 - share));
-    d.top1 = all_.per_token(p.same_top);
-    d.answer_kld = all_.per_answer_token(p.answer_kld);
-    d.answer_top1 = all_.per_answer_token(p.answer_same_top);
-    d.rms_dp = std::sqrt(std::accumulate(p.squared_delta_p.begin(), p.squared_delta_p.end(), 0.0) /
-                         static_cast<double>(report_.n_tokens));
-    d.n_prompts = report_.n_items;
-    return d;
+    const size_t p = static_cast<size_t>(pair);
+    return divergence_figures(scores_, p, plan_.pairs[p].reference, all_);
   }
 
-  // Among rows of one parent and KV type, ordered by divergence, how often each beats the next on a prompt.
-  void count_wins() {
-    std::map<std::pair<int, KvType>, std::vector<int>> groups;
+  void rank_by_divergence() {
+    std::map<std::pair<int, KvType>, std::vector<RankedRow>> groups;
     for (int r = 0; r < n_rows(); ++r) {
-      const ReportRow& row = report_.rows[static_cast<size_t>(r)];
-      if (row.divergence && !row.is_parent) groups[{row.parent, row.kv}].push_back(r);
+      ReportRow& row = report_.rows[static_cast<size_t>(r)];
+      if (!row.divergence || row.is_parent) continue;
+      const int pair = plan_.own_parent_pair[static_cast<size_t>(r)];
+      groups[{row.parent, row.kv}].push_back({r, &*row.divergence, &scores_.pairs[static_cast<size_t>(pair)].kld});
     }
-    for (auto& [key, rows] : groups) {
-      const auto kld = [&](int r) {
-        return report_.rows[static_cast<size_t>(r)].divergence->kld_mean.estimate;
-      };
-      std::stable_sort(rows.begin(), rows.end(), [&](int a, int b) { return kld(a) < kld(b); });
-      for (size_t i = 0; i + 1 < rows.size(); ++i) {
-        Divergence& d = *report_.rows[static_cast<size_t>(rows[i])].divergence;
-        d.wins_over = rows[i + 1];
-        const std::vector<double>&mine = item_kld(rows[i]), &other = item_kld(rows[i + 1]);
-        d.n_equal = 0;
-        for (size_t k = 0; k < mine.size(); ++k) {
-          d.wins += mine[k] < other[k];
-          d.n_equal += mine[k] == other[k];
-        }
-        d.n_prompts = report_.n_items - d.n_equal;
-      }
-    }
-  }
-  const std::vector<double>& item_kld(int row) const {
-    return scores_.pairs[static_cast<size_t>(plan_.own_parent_pair[static_cast<size_t>(row)])].kld;
+    for (auto& [key, rows] : groups) count_wins(std::move(rows));
   }
 
   Comparison compare_rows(const PlannedComparison& planned) const {

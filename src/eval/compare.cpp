@@ -3,14 +3,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
+#include <numeric>
 
 #include "base/machine.h"
 #include "eval/assemble.h"
+#include "eval/divergence_figures.h"
 #include "eval/file_facts.h"
 #include "eval/guard_weights.h"
 #include "eval/guards.h"
 #include "eval/lockstep.h"
 #include "eval/question.h"
+#include "eval/sample.h"
 #include "eval/speed.h"
 #include "eval/tensor_errors.h"
 
@@ -93,6 +97,42 @@ std::vector<TensorErrors> errors_of_files(const CompareRequest& request, const E
   return all;
 }
 
+// Yardstick B along the parents' own words: each parent writes, and its files are measured on that.
+Result<void> judge_on_policy(const CompareRequest& request, const Plan& plan, const Suite& suite, EvalReport& report) {
+  std::map<int, std::vector<int>> children;
+  for (size_t r = 0; r < plan.rows.size(); ++r)
+    if (const int pair = plan.own_parent_pair[r]; pair >= 0)
+      children[plan.pairs[static_cast<size_t>(pair)].reference].push_back(static_cast<int>(r));
+  for (const auto& [parent, rows] : children) {
+    LockstepRequest lockstep = lockstep_request(request, plan, suite);
+    const std::vector<ModelUnderTest> all = std::move(lockstep.models);
+    const auto model = [&](int row) { return all[static_cast<size_t>(row)]; };
+    const Suite text = TRY(continue_prompts(model(parent), suite, request.on_policy, request.n_threads, request.progress));
+    lockstep.suite = &text;
+    lockstep.models = {model(parent)};
+    lockstep.pairs.clear();
+    for (const int row : rows) {
+      lockstep.models.push_back(model(row));
+      lockstep.pairs.push_back({static_cast<int>(lockstep.models.size()) - 1, 0});
+    }
+    if (!lockstep.saved_path.empty()) lockstep.saved_path += fmt::format(".on-policy-{}", parent);
+    const LockstepScores scores = TRY(join_shares(lockstep, TRY(run_lockstep(lockstep)), *request.ranks));
+    std::vector<size_t> items(text.items.size());
+    std::iota(items.begin(), items.end(), size_t{0});
+    const Sample sample(scores, std::move(items), request.n_resamples, request.seed, request.n_threads);
+    std::map<KvType, std::vector<RankedRow>> ranked;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      ReportRow& row = report.rows[static_cast<size_t>(rows[i])];
+      row.on_policy = divergence_figures(scores, i, parent, sample);
+      if (!row.is_parent) ranked[row.kv].push_back({rows[i], &*row.on_policy, &scores.pairs[i].kld});
+    }
+    for (auto& [kv, of_kv] : ranked) count_wins(std::move(of_kv));
+    report.on_policy_texts.push_back(
+        {parent, static_cast<int64_t>(text.items.size()), text.n_scored_tokens(), fmt::format("{:016x}", text.hash())});
+  }
+  return {};
+}
+
 // What is judged in the end: everything at once, or as much as it took.
 Result<SequentialRun> score(const CompareRequest& request, const Plan& plan, const AssembleOptions& options,
                             const std::function<double()>& elapsed) {
@@ -139,6 +179,7 @@ Result<EvalReport> compare(const CompareRequest& request) {
   options.alpha = run.alpha;
   EvalReport report = assemble(plan, run.suite, run.scores, options);
   report.looks = run.looks;
+  if (request.on_policy.n_texts > 0) TRY(judge_on_policy(request, plan, run.suite, report));
   report.template_hash = template_hash(request.files.front().model->config);
   report.tensor_errors = errors_of_files(request, report);
   report.warnings = guard_request(request, run.suite, plan);

@@ -12,6 +12,7 @@
 #include "eval/eval_report.h"
 #include "eval/item_source.h"
 #include "eval/lockstep.h"
+#include "eval/on_policy.h"
 #include "eval/sequential.h"
 #include "eval/suite.h"
 #include "model/model.h"
@@ -31,6 +32,7 @@ struct CompareRequest {
   const Suite* suite = nullptr;  // or, for a judgement that goes on until it is decided:
   ItemSource* source = nullptr;
   SequentialOptions sequential;
+  OnPolicyOptions on_policy;
   // Every file is judged with every type; divergence is always from the parent with the first.
   std::vector<KvType> kv_types{TensorType::F16};
   Precision precision = Precision::exact;

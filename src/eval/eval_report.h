@@ -74,7 +74,8 @@ struct ReportRow {
   Interval nll, answer_nll, accuracy;  // per scored token, per answer token, per answer
   std::optional<Interval> nll_gap;     // nll minus the text's entropy
   std::vector<CategoryScore> categories;
-  std::optional<Divergence> divergence;  // from its own parent (yardstick B)
+  std::optional<Divergence> divergence;  // from its own parent (yardstick B), along the suite's text
+  std::optional<Divergence> on_policy;   // the same along text that the parent wrote: the main figure, if it is there
 };
 
 struct CategoryComparison {
@@ -208,6 +209,13 @@ struct Look {
   int64_t n_open = 0;   // words that were not said
 };
 
+// What a parent wrote for its files (eval/on_policy.h).
+struct OnPolicyText {
+  int parent = -1;  // row
+  int64_t n_texts = 0, n_tokens = 0;
+  std::string hash;  // of the tokens
+};
+
 struct EvalReport {
   std::string title;  // what was judged, where one page holds several judgements; empty: it stands alone
   std::string command, machine, version;
@@ -225,6 +233,7 @@ struct EvalReport {
   // The reference answers nothing right, or guesses: exact match is then no witness for anything.
   bool near_chance = false;
 
+  std::vector<OnPolicyText> on_policy_texts;  // empty: none were written
   std::vector<ReportRow> rows;
   std::vector<Comparison> comparisons;
   std::vector<Recovery> recoveries;

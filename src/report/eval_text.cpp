@@ -189,6 +189,18 @@ class Writer {
   }
 
   void own_parents() {
+    const std::string cache = fmt::format("{} cache", type_name(report_.rows.front().kv));
+    const std::string question = fmt::format("What quantization cost (yardstick B: each file against its own parent with {}", cache);
+    if (report_.on_policy_texts.empty()) return divergences(question + ")", &ReportRow::divergence);
+    int64_t n_texts = 0, n_tokens = 0;
+    for (const OnPolicyText& t : report_.on_policy_texts) n_texts += t.n_texts, n_tokens += t.n_tokens;
+    divergences(fmt::format("{}, along {} texts of {} tokens that the parents wrote)", question, format_count(n_texts),
+                            format_count(n_tokens)),
+                &ReportRow::on_policy);
+    divergences("The same along the suite's text (secondary: nobody's model writes it)", &ReportRow::divergence);
+  }
+
+  void divergences(const std::string& heading, std::optional<Divergence> ReportRow::*which) {
     TextTable table;
     table.add_column("file", Align::left);
     for (const char* name :
@@ -198,16 +210,15 @@ class Writer {
     for (int r = 0; r < n_rows(); ++r) {
       const ReportRow& file = row(r);
       const Comparison* c = of(Table::own_parent, r);
-      if (!file.divergence || c == nullptr) continue;
-      const Divergence& d = *file.divergence;
+      if (!(file.*which) || c == nullptr) continue;
+      const Divergence& d = *(file.*which);
       table.add_row({label(report_, r), fmt::format("{:.2f}", file.bits_per_weight),
                      nats(d.kld_mean.estimate), nats(d.kld_median), nats(d.kld_p99), nats(d.kld_p999),
                      percent(d.top1.estimate, 2), percent(d.rms_dp, 2),
                      signed_number(c->nll.estimate, 4), wins_words(report_, d)});
     }
     if (table.empty()) return;
-    title(fmt::format("What quantization cost (yardstick B: each file against its own parent with {} cache)",
-                      type_name(report_.rows.front().kv)));
+    title(heading);
     out_ += table.render(style_);
   }
 

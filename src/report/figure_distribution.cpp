@@ -16,8 +16,9 @@ std::vector<Line> lines_of(const EvalReport& report) {
   std::vector<Line> lines;
   for (int r = 0; r < static_cast<int>(report.rows.size()); ++r) {
     const ReportRow& row = report.rows[static_cast<size_t>(r)];
-    if (is_shown(report, r) && row.divergence && row.divergence->kld_reached.size() > 1)
-      lines.push_back({label(report, r), row.family, &row.divergence->kld_reached});
+    const std::optional<Divergence>& divergence = row.on_policy ? row.on_policy : row.divergence;
+    if (is_shown(report, r) && divergence && divergence->kld_reached.size() > 1)
+      lines.push_back({label(report, r), row.family, &divergence->kld_reached});
   }
   return lines;
 }

@@ -267,12 +267,24 @@ class Page {
             fmt::format("Each file against its own parent with {} KV cache. KL divergence in nat; it measures likeness "
                         "to the parent, not quality, and does not rank files of different parents.",
                         type_name(report_.rows.front().kv)));
+    if (!report_.on_policy_texts.empty()) {
+      int64_t n_texts = 0, n_tokens = 0;
+      for (const OnPolicyText& t : report_.on_policy_texts) n_texts += t.n_texts, n_tokens += t.n_tokens;
+      put("<p class=\"note\">Along {} texts of {} tokens that the parents wrote:</p>\n", format_count(n_texts),
+          format_count(n_tokens));
+      divergences(&ReportRow::on_policy);
+      out_ += "<p class=\"note\">Along the suite’s own text (secondary: no model writes it so):</p>\n";
+    }
+    divergences(&ReportRow::divergence);
+  }
+
+  void divergences(std::optional<Divergence> ReportRow::*which) {
     open_table({"<file", "<parent", "bits/weight", "mean KLD", "median", "99 %", "99.9 %", "same top",
                 "on answers", "RMS Δp", "NLL", "<nearer to the parent than"});
     for (int r = 0; r < n_rows(); ++r) {
       const Comparison* c = of(Table::own_parent, r);
-      if (c == nullptr || !row(r).divergence) continue;
-      const Divergence& d = *row(r).divergence;
+      if (c == nullptr || !(row(r).*which)) continue;
+      const Divergence& d = *(row(r).*which);
       put("<tr>{}<td class=\"left\">{}</td><td>{:.2f}</td>", name_cell(r),
           escape_html(label(report_, c->reference)), row(r).bits_per_weight);
       put("<td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>",

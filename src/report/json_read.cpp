@@ -179,6 +179,7 @@ class Checker {
     for (const CacheEffect& e : report_.cache_effects)
       for (const int row : {e.qat, e.qat_base, e.original, e.original_base}) TRY(row_index("kv_effects: a row", row));
     for (const TensorErrors& t : report_.tensor_errors) TRY(check_errors(t));
+    for (const OnPolicyText& t : report_.on_policy_texts) TRY(row_index("on_policy_texts: parent", t.parent));
     for (const Elsewhere& e : report_.elsewhere)
       for (const Elsewhere::Row& row : e.rows) TRY(row_index("elsewhere: row", row.row));
     for (const ParetoPoint& p : report_.pareto) TRY(row_index("pareto: row", p.row));
@@ -211,6 +212,7 @@ class Checker {
   Result<void> check_row(const ReportRow& row) const {
     TRY(row_or_none("rows: parent", row.parent));
     TRY(check_divergence(row.divergence));
+    TRY(check_divergence(row.on_policy));
     if (row.file < 0 || row.file >= n_rows()) return fail("rows: file: {} is none of at most {} files", row.file, n_rows());
     if (row.categories.size() != n_categories())
       return fail("rows: {} has {} categories and the reference {}", row.name, row.categories.size(), n_categories());

@@ -147,6 +147,7 @@ void row(Io& io, const EvalReport& report, int r, Of<Io, ReportRow>& row) {
   io("answer_nll", row.answer_nll);
   io("accuracy", row.accuracy);
   io.flat("kld_mean", row.divergence, [](auto& io_, auto& d) { divergence(io_, d); });
+  io.object("on_policy", row.on_policy, [](auto& io_, auto& d) { divergence(io_, d); });
   io.shown("verdict", [&] {
     return r == report.reference ? std::optional<std::string>("reference")
                                  : word_of(report, Comparison::Table::truth, r);
@@ -281,6 +282,12 @@ void report(Io& io, Of<Io, EvalReport>& report) {
   });
   io("reference", report.reference);
   io("near_chance", report.near_chance);
+  io.list("on_policy_texts", report.on_policy_texts, [](auto& io_, auto& t, int) {
+    io_("parent", t.parent);
+    io_("n_texts", t.n_texts);
+    io_("n_tokens", t.n_tokens);
+    io_("hash", t.hash);
+  });
   io.list("rows", report.rows, [&](auto& io_, auto& r, int i) { row(io_, report, i, r); });
   io.list("comparisons", report.comparisons, [](auto& io_, auto& c, int) { comparison(io_, c); });
   io.list("recovery", report.recoveries, [&](auto& io_, auto& r, int) { recovery(io_, report, r); });

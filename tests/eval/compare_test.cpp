@@ -99,6 +99,59 @@ TEST_F(CompareTest, NamesTheMistakes) {
   EXPECT_TRUE(has(compare(r).take(), "kv-type"));
 }
 
+TEST_F(CompareTest, ParentsWriteForTheirOwnFiles) {
+  CompareRequest r = request();
+  r.measure_speed = r.noise_floor = false;
+  r.kv_types = {TensorType::F16, TensorType::Q8_0};
+  r.on_policy = {.n_texts = 6, .max_tokens = 20, .seed = 3};
+  const EvalReport report = compare(r).take();
+  ASSERT_EQ(report.on_policy_texts.size(), 2u);
+  for (const OnPolicyText& text : report.on_policy_texts) {
+    EXPECT_TRUE(text.parent == 0 || text.parent == 3);
+    EXPECT_GE(text.n_texts, 1);
+    EXPECT_LE(text.n_tokens, 6 * 20);
+    EXPECT_GE(text.n_tokens, text.n_texts);
+  }
+  EXPECT_NE(report.on_policy_texts[0].hash, report.on_policy_texts[1].hash);
+  for (size_t row = 0; row < report.rows.size(); ++row) {
+    EXPECT_EQ(report.rows[row].on_policy.has_value(), report.rows[row].divergence.has_value()) << row;
+    const int parent = row % 5 < 3 ? 0 : 3;
+    EXPECT_EQ(report.rows[row].on_policy.value_or(Divergence{.reference = parent}).reference, parent);
+  }
+  EXPECT_LT(report.rows[1].on_policy->kld_mean.estimate, report.rows[2].on_policy->kld_mean.estimate);
+  EXPECT_EQ(report.rows[1].on_policy->wins_over, 2);
+  // The same again, and another text with another seed.
+  EXPECT_EQ(compare(r).take().on_policy_texts[0].hash, report.on_policy_texts[0].hash);
+  r.on_policy.seed = 4;
+  EXPECT_NE(compare(r).take().on_policy_texts[0].hash, report.on_policy_texts[0].hash);
+}
+
+TEST_F(CompareTest, GoesOnFromASource) {
+  CompareRequest r = request();
+  r.measure_speed = r.noise_floor = false;
+  SuiteSource source(random_suite(240, 9, 14, 600, parent_->tokenizer.bos()), 1);
+  r.source = &source;
+  r.suite = nullptr;
+  r.sequential = {.max_items = 200};
+  const EvalReport report = compare(r).take();
+  ASSERT_FALSE(report.looks.empty());
+  EXPECT_EQ(report.looks.front().n_items, 100);
+  EXPECT_EQ(report.n_items, report.looks.back().n_items);
+  EXPECT_EQ(report.alpha, report.looks.back().alpha);
+  // The figures of so many items are those of asking them at once.
+  SuiteSource again(random_suite(240, 9, 14, 600, parent_->tokenizer.bos()), 1);
+  Suite at_once;
+  at_once.items = again.more(report.n_items).take();
+  r.source = nullptr;
+  r.suite = &at_once;
+  const EvalReport other = compare(r).take();
+  for (size_t row = 0; row < report.rows.size(); ++row) {
+    EXPECT_EQ(report.rows[row].nll.estimate, other.rows[row].nll.estimate);
+    EXPECT_EQ(report.rows[row].accuracy.high, other.rows[row].accuracy.high);
+  }
+  EXPECT_EQ(report.suite_hash, other.suite_hash);
+}
+
 TEST_F(CompareTest, AnUnreachableContextIsNotShortened) {
   CompareRequest r = request();
   r.measure_speed = r.noise_floor = false;

@@ -17,7 +17,8 @@ TEST(Json, RowsCarryTheColumns) {
   const EvalReport report = made_up::report(true, 200);
   const Json j = Json::parse(to_json(report));
   for (const char* key : {"command", "machine", "suite", "margins", "reference", "rows", "comparisons",
-                          "recovery", "pareto", "recommendation", "warnings", "seconds", "n_ctx", "kv_effects", "near_chance"})
+                          "recovery", "pareto", "recommendation", "warnings", "seconds", "n_ctx", "kv_effects", "near_chance",
+                          "alpha", "looks", "on_policy_texts"})
     EXPECT_TRUE(j.contains(key)) << key;
   ASSERT_EQ(j["rows"].size(), report.rows.size());
   const Json& row = j["rows"][3];
