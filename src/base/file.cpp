@@ -184,7 +184,8 @@ void MappedFile::drop(std::span<const std::byte> range) const {
   const Pages pages = pages_within(range, data_, size_);
   if (pages.size == 0) return;
   ::madvise(pages.begin, pages.size, MADV_DONTNEED);
-  ::posix_fadvise(descriptor_, static_cast<off_t>(pages.begin - data_), static_cast<off_t>(pages.size), POSIX_FADV_DONTNEED);
+  ::posix_fadvise(descriptor_, static_cast<off_t>(pages.begin - data_), static_cast<off_t>(pages.size),
+                  POSIX_FADV_DONTNEED);
 }
 
 void MappedFile::expect_scattered_reads(std::span<const std::byte> range) const {

@@ -43,7 +43,8 @@ Result<PerplexityReport> measure(const Flags& flags, const PerplexityOptions& op
 
 Result<int> run_perplexity(const Flags& flags, const CLI::App& app) {
   if (!flags.base.empty())
-    TRY(refuse(app, {"--text", "--ctx", "--parent", "--write-base"}, "--base has its own text, cut into chunks already"));
+    TRY(refuse(app, {"--text", "--ctx", "--parent", "--write-base"},
+               "--base has its own text, cut into chunks already"));
   if (flags.base.empty() && flags.text.empty()) return fail("perplexity: expected a text (-f FILE) or --base FILE");
   if (!flags.write_base.empty()) TRY(refuse(app, {"--parent"}, "--write-base writes the distributions of one file"));
   TRY(check_outputs({flags.write_base}, {flags.file, flags.text}));

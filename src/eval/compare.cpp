@@ -65,7 +65,8 @@ LockstepRequest lockstep_request(const CompareRequest& request, const Plan& plan
 
 // A file that memory cannot hold would be read from disk for every token: nobody runs it so.
 bool fits_memory(const CompareRequest& request, const ReportRow& row) {
-  return static_cast<int64_t>(row.bytes) <= (request.memory_bytes > 0 ? request.memory_bytes : available_memory_bytes());
+  const int64_t memory = request.memory_bytes > 0 ? request.memory_bytes : available_memory_bytes();
+  return static_cast<int64_t>(row.bytes) <= memory;
 }
 
 Result<void> measure_speeds(const CompareRequest& request, std::vector<ReportRow>& rows) {

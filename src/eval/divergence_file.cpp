@@ -37,7 +37,8 @@ Result<void> read_tokens(ByteCursor& cursor, DivergenceBase& base) {
   std::memcpy(base.tokens.data(), bytes.data(), bytes.size());
   for (size_t i = 0; i < base.tokens.size(); ++i)
     if (base.tokens[i] < 0 || base.tokens[i] >= base.n_vocab)
-      return fail("{}: token {} is {}, expected one of a vocabulary of {}", cursor.name(), i, base.tokens[i], base.n_vocab);
+      return fail("{}: token {} is {}, expected one of a vocabulary of {}", cursor.name(), i, base.tokens[i],
+                  base.n_vocab);
   return {};
 }
 
@@ -45,7 +46,8 @@ Result<void> read_tokens(ByteCursor& cursor, DivergenceBase& base) {
 bool is_plausible(const DivergenceRecord& record) {
   constexpr float kRounding = 0.01f;
   const float scale = record.scale(), floor = record.floor();
-  return std::isfinite(scale) && std::isfinite(floor) && scale >= 0 && floor <= 0 && kCodes * scale + floor <= kRounding;
+  return std::isfinite(scale) && std::isfinite(floor) && scale >= 0 && floor <= 0 &&
+         kCodes * scale + floor <= kRounding;
 }
 
 }  // namespace
@@ -114,7 +116,8 @@ Result<void> write_header(OutputFile& file, const Suite& chunks, std::span<const
   return file.write(std::as_bytes(tokens.first(static_cast<size_t>(n_chunks) * static_cast<size_t>(n_ctx))));
 }
 
-LockstepRequest one_model(const std::shared_ptr<const Model>& model, const Suite& suite, const PerplexityOptions& options) {
+LockstepRequest one_model(const std::shared_ptr<const Model>& model, const Suite& suite,
+                          const PerplexityOptions& options) {
   LockstepRequest request;
   request.suite = &suite;
   request.models.push_back({model, options.kv, options.precision});
@@ -131,7 +134,8 @@ struct Divergence {
   Token base_top;
 };
 
-Divergence diverge(const DivergenceRecord& record, std::span<const float> logits, const RowSummary& summary, Token expected) {
+Divergence diverge(const DivergenceRecord& record, std::span<const float> logits, const RowSummary& summary,
+                   Token expected) {
   Divergence d{0, record.log_probability(expected), 0};
   const float scale = record.scale(), floor = record.floor();
   float best = -1;
@@ -140,7 +144,8 @@ Divergence diverge(const DivergenceRecord& record, std::span<const float> logits
     if (code > best) best = code, d.base_top = static_cast<Token>(v);
     const float base = scale * code + floor;
     if (!(base > -kDepth)) continue;
-    d.kld += std::exp(static_cast<double>(base)) * (static_cast<double>(base) - (static_cast<double>(logits[v]) - summary.log_sum));
+    const double log_p = static_cast<double>(logits[v]) - summary.log_sum;
+    d.kld += std::exp(static_cast<double>(base)) * (static_cast<double>(base) - log_p);
   }
   return d;
 }
@@ -157,7 +162,8 @@ Result<PerplexityReport> write_divergence_base(std::shared_ptr<const Model> mode
   request.observe = [&](const LogitTile& tile) -> Result<void> {
     records.resize(std::max(records.size(), tile.rows.size()));
     tile.pool->parallel_for(static_cast<int64_t>(tile.rows.size()), 1, [&](int64_t begin, int64_t end, int) {
-      for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r) encode_record(tile.logits(0, r), records[r]);
+      for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r)
+        encode_record(tile.logits(0, r), records[r]);
     });
     for (size_t r = 0; r < tile.rows.size(); ++r) TRY(file.write(records[r]));
     return {};
@@ -183,17 +189,20 @@ Result<PerplexityReport> diverge_from_base(std::shared_ptr<const Model> model, c
       return suite.items[static_cast<size_t>(at.item)].tokens[static_cast<size_t>(at.position + 1)];
     };
     const auto record_of = [&](const ScoredPosition& at) {
-      return at.item * base.records_per_chunk() + at.position + 1 - suite.items[static_cast<size_t>(at.item)].first_scored;
+      const int64_t first_scored = suite.items[static_cast<size_t>(at.item)].first_scored;
+      return at.item * base.records_per_chunk() + at.position + 1 - first_scored;
     };
     tile.pool->parallel_for(static_cast<int64_t>(tile.rows.size()), 1, [&](int64_t begin, int64_t end, int) {
       for (auto r = static_cast<size_t>(begin); r < static_cast<size_t>(end); ++r)
-        divergences[r] = diverge(base.record(record_of(tile.rows[r])), tile.logits(0, r), tile.summary(0, r), expected(tile.rows[r]));
+        divergences[r] = diverge(base.record(record_of(tile.rows[r])), tile.logits(0, r), tile.summary(0, r),
+                                 expected(tile.rows[r]));
     });
     for (size_t r = 0; r < tile.rows.size(); ++r) {
       const ScoredPosition& at = tile.rows[r];
       const Divergence& d = divergences[r];
       const size_t item = static_cast<size_t>(at.item), token = static_cast<size_t>(record_of(at));
-      const double delta = std::exp(log_probability(tile.logits(0, r), tile.summary(0, r), expected(at))) - std::exp(d.base_log_probability);
+      const double log_p = log_probability(tile.logits(0, r), tile.summary(0, r), expected(at));
+      const double delta = std::exp(log_p) - std::exp(d.base_log_probability);
       of_base.models[0].nll[item] -= d.base_log_probability;
       of_base.models[0].token_nll[token] = static_cast<float>(-d.base_log_probability);
       PairScores& pair = of_base.pairs[0];

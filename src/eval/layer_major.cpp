@@ -78,7 +78,8 @@ class Walk {
     std::vector<LayerCells>& cells = cells_[layer];
     for (const int64_t item : items_)
       cells.push_back(make_cells(config_.layers[static_cast<size_t>(layer)],
-                                 shape_of(n_run(item_at(suite_, item)), max_rows_, lane_.kv), lane_.forward->backend()));
+                                 shape_of(n_run(item_at(suite_, item)), max_rows_, lane_.kv),
+                                 lane_.forward->backend()));
   }
 
   // Tokens of the batch, although some of its rows may be gone.
@@ -127,7 +128,8 @@ std::vector<ScoredPosition> scored_positions(const Suite& suite, std::span<const
   std::vector<ScoredPosition> rows;
   for (const int64_t index : items) {
     const SuiteItem& item = item_at(suite, index);
-    for (int64_t position = item.first_scored - 1; position < n_run(item); ++position) rows.push_back({index, position});
+    for (int64_t position = item.first_scored - 1; position < n_run(item); ++position)
+      rows.push_back({index, position});
   }
   return rows;
 }

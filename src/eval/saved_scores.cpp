@@ -25,7 +25,8 @@ void each_array(Saved& saved, Visit visit) {
   visit(saved.done);
   for (auto& m : saved.scores.models) visit(m.nll), visit(m.answer_nll), visit(m.correct), visit(m.token_nll);
   for (auto& p : saved.scores.pairs)
-    visit(p.kld), visit(p.answer_kld), visit(p.squared_delta_p), visit(p.same_top), visit(p.answer_same_top), visit(p.token_kld);
+    visit(p.kld), visit(p.answer_kld), visit(p.squared_delta_p), visit(p.same_top), visit(p.answer_same_top),
+        visit(p.token_kld);
 }
 
 void append_number(std::string& to, uint32_t value) { to.append(reinterpret_cast<const char*>(&value), sizeof value); }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 
 #include "base/machine.h"
 #include "base/memory.h"
@@ -25,6 +26,12 @@ const SuiteItem& item_at(const LockstepRequest& request, int64_t index) {
 }
 
 int64_t n_run(const SuiteItem& item) { return static_cast<int64_t>(item.tokens.size()) - 1; }
+
+int64_t table_bytes(const SharedFile& file, int64_t n_tokens) {
+  return static_cast<int64_t>(table_row_bytes(*file.model, static_cast<uint64_t>(n_tokens)));
+}
+
+std::string gigabytes(int64_t n) { return fmt::format("{:.2f}", static_cast<double>(n) / 1e9); }
 
 // Bytes by what they are for.
 class Needs {
@@ -64,7 +71,7 @@ class Needs {
     int64_t on_the_way = 0, hidden = 0;
     for (const SharedFile& file : files_) {
       const Config& config = file.model->config;
-      int64_t n = static_cast<int64_t>(table_row_bytes(*file.model, static_cast<uint64_t>(n_run(item))));
+      auto n = static_cast<int64_t>(table_row_bytes(*file.model, static_cast<uint64_t>(n_run(item))));
       for (const size_t lane : file.lanes) {
         n += layer_major_bytes(config, request_.models[lane].kv, n_run(item), request_.max_rows);
         hidden += 4 * config.dim * item.n_scored();
@@ -146,7 +153,7 @@ void count_reads(const LockstepRequest& request, std::span<const SharedFile> fil
   if (schedule.heads_kept) plan.kept_bytes += heads, plan.read_bytes += heads;
   if (!schedule.heads_kept) plan.pass_bytes += heads * n_tiles / n_passes, plan.read_bytes += heads * n_tiles;
   plan.kept_bytes += static_cast<uint64_t>(needs.others), plan.read_bytes += static_cast<uint64_t>(needs.others);
-  for (const SharedFile& file : files) plan.read_bytes += table_row_bytes(*file.model, static_cast<uint64_t>(plan.n_tokens));
+  for (const SharedFile& file : files) plan.read_bytes += static_cast<uint64_t>(table_bytes(file, plan.n_tokens));
 }
 
 }  // namespace
@@ -179,9 +186,10 @@ Result<Schedule> make_schedule(const LockstepRequest& request, std::span<const S
   schedule.tile_rows = std::clamp<int64_t>(kTileBytes / 4 / needs.largest_vocab(), 16, kMostTileRows);
   int64_t tables = 0;
   for (const SharedFile& file : files)
-    tables += static_cast<int64_t>(table_row_bytes(*file.model, static_cast<uint64_t>(plan.n_tokens)));
+    tables += table_bytes(file, plan.n_tokens);
 
-  const int64_t pass_tokens = request.pass_tokens > 0 ? request.pass_tokens : schedule.small ? request.max_rows : kPassTokens;
+  const int64_t usual_tokens = schedule.small ? request.max_rows : kPassTokens;
+  const int64_t pass_tokens = request.pass_tokens > 0 ? request.pass_tokens : usual_tokens;
   const int64_t fixed = static_cast<int64_t>(anonymous_bytes()) + kSlack +
                         saturating_add(needs.engines(), needs.tiles(schedule.tile_rows)) + needs.others;
   plan.memory_allowed = allowed_memory(request);
@@ -191,21 +199,25 @@ Result<Schedule> make_schedule(const LockstepRequest& request, std::span<const S
   const bool all_fits = request.keep_weights && passes.most_bytes + needs.layers + needs.heads + tables <= room;
   // The heads are needed for every tile, so they are the first to stay.
   const int64_t two_layers = 2 * needs.largest_layer;
-  const auto least = [&](bool heads_stay) { return heads_stay ? two_layers + needs.heads : std::max(two_layers, needs.largest_head); };
+  const auto least = [&](bool heads_stay) {
+    return heads_stay ? two_layers + needs.heads : std::max(two_layers, needs.largest_head);
+  };
   plan.memory_least = saturating_add(fixed, costliest + std::min(least(true), least(false)));
   if (!all_fits) {
     if (plan.memory_least > plan.memory_allowed)
-      return fail("{:.2f} GB of memory are allowed, expected at least {:.2f}: {:.2f} for the program and its scratch, {:.2f} "
-                  "for the weights of two layers, {:.2f} for the item that takes most",
-                  static_cast<double>(plan.memory_allowed) / 1e9, static_cast<double>(plan.memory_least) / 1e9,
-                  static_cast<double>(fixed) / 1e9, static_cast<double>(least(false)) / 1e9, static_cast<double>(costliest) / 1e9);
+      return fail("{} GB of memory are allowed, expected at least {}: {} for the program and its scratch, {} for the "
+                  "weights of two layers, {} for the item that takes most",
+                  gigabytes(plan.memory_allowed), gigabytes(plan.memory_least), gigabytes(fixed),
+                  gigabytes(least(false)), gigabytes(costliest));
     schedule.heads_kept =
         request.keep_weights && least(true) + costliest <= room && needs.heads <= (room - two_layers) / 2;
-    passes = cut_into_passes(request, needs, items, pass_tokens, std::max(costliest, (room - least(schedule.heads_kept)) * 3 / 4));
-    int64_t left = room - least(schedule.heads_kept) - passes.most_bytes;
+    const int64_t for_both = room - least(schedule.heads_kept);  // streams, and weights that stay
+    passes = cut_into_passes(request, needs, items, pass_tokens, std::max(costliest, for_both * 3 / 4));
+    int64_t left = for_both - passes.most_bytes;
     if (!schedule.heads_kept) {
       // Heads are read for every tile: the larger the tiles, the less.
-      const int64_t row = needs.tiles(1), n_more = std::clamp<int64_t>(left / row, 0, kMostTileRows - schedule.tile_rows);
+      const int64_t row = needs.tiles(1);
+      const int64_t n_more = std::clamp<int64_t>(left / row, 0, kMostTileRows - schedule.tile_rows);
       schedule.tile_rows += n_more;
       left -= n_more * row;
     }
