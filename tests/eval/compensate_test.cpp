@@ -37,8 +37,8 @@ struct Compensate : testing::Test {
     return result;
   }
   static std::vector<CompensatedTensor> compensated(const std::shared_ptr<const Model>& model,
-                                                    const QuantizeOptions& options, bool sequential = true,
-                                                    int n_threads = 2) {
+                                                    const QuantizeOptions& options, bool sequential = false,
+                                                    int n_threads = 1) {
     const CalibrationText calibration = text(1);
     CompensateOptions how;
     how.calibration = {.n_ctx = 128, .n_threads = n_threads};
@@ -64,10 +64,10 @@ TEST_F(Compensate, OutputsAreNearer) {
     return CalibrationText{path, model->tokenizer.encode(read_file(root + path).take(), {})};
   };
   const CalibrationText calibration = text_of("/docs/ARCHITECTURE.md"), other = text_of("/docs/HACKING.md");
-  const CalibrationOptions some{.n_ctx = 128, .max_chunks = 24, .n_threads = 2};
+  const CalibrationOptions some{.n_ctx = 128, .max_chunks = 12};
   for (const TensorType type : {Q4_0, NVFP4}) {
     SCOPED_TRACE(type_name(type));
-    const QuantizeOptions options{.type = type, .n_threads = 2};
+    const QuantizeOptions options{.type = type};
     const double plain = mean_divergence(written(*model, options), model, {&other, 1}, some).take();
     for (const bool sequential : {true, false}) {
       CompensateOptions how;
@@ -87,7 +87,7 @@ TEST_F(Compensate, OutputsAreNearer) {
 
 TEST_F(Compensate, Nvfp4HasScalesOfWholeMatrices) {
   const auto model = models.make(1);
-  QuantizeOptions options{.type = NVFP4, .n_threads = 2};
+  QuantizeOptions options{.type = NVFP4, .n_threads = 1};
   const auto tensors = compensated(model, options);
   use(tensors, options);
   const auto out = written(*model, options);
@@ -105,8 +105,8 @@ TEST_F(Compensate, Nvfp4HasScalesOfWholeMatrices) {
 // Each expert by its own inputs; those that no token chose as the encoder has them.
 TEST_F(Compensate, Experts) {
   const auto model = mixture();
-  QuantizeOptions options{.type = Q4_0, .n_threads = 2};
-  const auto tensors = compensated(model, options, false);
+  QuantizeOptions options{.type = Q4_0, .n_threads = 1};
+  const auto tensors = compensated(model, options);
   const auto down = std::ranges::find(tensors, "blk.0.ffn_down_exps.weight", &CompensatedTensor::name);
   ASSERT_NE(down, tensors.end());
   EXPECT_LT(down->error.compensated, down->error.plain);
@@ -156,7 +156,7 @@ struct Sensitivity : Compensate {
                                       std::vector<std::string> fixed = {}) {
     const CalibrationText calibration = text(1, 128);
     auto result =
-        measure_sensitivity(model, fixed, {&calibration, 1}, {{.n_ctx = 64, .n_threads = 2}, Q4_0, nullptr});
+        measure_sensitivity(model, fixed, {&calibration, 1}, {{.n_ctx = 64, .n_threads = 1}, Q4_0, nullptr});
     EXPECT_TRUE(result) << result.error().message;
     return result.take();
   }
@@ -185,7 +185,7 @@ TEST_F(Sensitivity, ChoicesAreAConvexRow) {
 TEST_F(Sensitivity, AMixBeatsOneType) {
   const auto model = models.make(1);
   const auto tensors = measured(model);
-  const QuantizeOptions pure{.type = Q4_0, .n_threads = 2};
+  const QuantizeOptions pure{.type = Q4_0, .n_threads = 1};
   const auto one_type = written(*model, pure);
   uint64_t bytes = 0;
   for (const TensorChoices& tensor : tensors) bytes += one_type->file.find(tensor.name)->n_bytes();
@@ -195,7 +195,7 @@ TEST_F(Sensitivity, AMixBeatsOneType) {
   for (size_t i = 0; i < tensors.size(); ++i)
     options.assigned[tensors[i].name] = tensors[i].choices[allocation.chosen[i]].type;
   const CalibrationText other = text(7, 256);
-  const CalibrationOptions how{.n_ctx = 64, .n_threads = 2};
+  const CalibrationOptions how{.n_ctx = 64, .n_threads = 1};
   const double before = mean_divergence(one_type, model, {&other, 1}, how).take();
   const auto mixed = written(*model, options);
   for (size_t i = 0; i < tensors.size(); ++i)
