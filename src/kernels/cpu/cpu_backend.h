@@ -137,15 +137,16 @@ class CpuBackend final : public Backend {
 
   void attend_whole(const AttentionCall& call);
   void attend_split(const AttentionCall& call, int64_t n_spans, int64_t n_floats);
-  void add_expert_jobs(const Tensor& stack, const float* x, const Int8Rows& x_int8, float* out,
+  void add_expert_jobs(const Tensor& stack, const float* x, int64_t x_stride, const Int8Rows& x_int8, float* out,
                        int64_t out_stride);
+  Int8Rows round_rows_of_slots(const float* x, int64_t n_rows, int64_t n_used, int64_t k);
 
   KernelTable kernels_;
   Precision precision_;
   ThreadPool pool_;
   std::string name_;
   std::vector<Scratch> scratch_;  // per thread
-  Scratch int8_scratch_, expert_scratch_, partial_scratch_;
+  Scratch int8_scratch_, expert_scratch_, slot_scratch_, partial_scratch_;
   std::vector<MatmulJob> jobs_;  // of the product in progress
   std::vector<int64_t> panel_ends_;
   std::vector<AttentionTile> tiles_;  // of the attention in progress

@@ -15,7 +15,6 @@
 namespace carat {
 namespace {
 
-constexpr int64_t kPanelRows = 16;
 constexpr size_t kTooMany = 5;  // more than one row in so many left: the whole weight is read faster in order
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 

@@ -1,6 +1,8 @@
 // The mixture of experts: slots (row, choice) are sorted by expert, so that each expert's weights are
 // unpacked once for all of its rows; every slot's result is kept apart and a row's are added best first, so
 // that bits do not depend on which rows share a call.
+#include <algorithm>
+
 #include "kernels/cpu/cpu_backend.h"
 
 namespace carat {
@@ -26,17 +28,34 @@ void sort_by_expert(const int32_t* experts, int64_t n_slots, int64_t n_experts, 
 
 }  // namespace
 
-// One job for each expert of `stack` that has rows. x [n_slots, in] and out [n_slots, out_stride] in sorted
-// order.
-void CpuBackend::add_expert_jobs(const Tensor& stack, const float* x, const Int8Rows& x_int8, float* out,
-                                 int64_t out_stride) {
+// One job for each expert of `stack` that has rows. x [n_slots, x_stride] and out [n_slots, out_stride] in sorted
+// order; where only one of x and x_int8 is wanted, the other may be anything with a stride of 0.
+void CpuBackend::add_expert_jobs(const Tensor& stack, const float* x, int64_t x_stride, const Int8Rows& x_int8,
+                                 float* out, int64_t out_stride) {
   const bool int8 = wants_int8(stack);
   for (size_t e = 0; e + 1 < slots_.begin.size(); ++e) {
     const int64_t first = slots_.begin[e], n = slots_.begin[e + 1] - first;
     if (n == 0) continue;
-    jobs_.push_back({stack.slice(static_cast<int64_t>(e)), x + first * stack.n_columns(),
+    jobs_.push_back({stack.slice(static_cast<int64_t>(e)), x + first * x_stride,
                      int8 ? rows_from(x_int8, first) : Int8Rows{}, n, out + first * out_stride, out_stride});
   }
+}
+
+// Rounded rows, each copied to the places of its slots: a row is rounded once, not for each of its experts.
+Int8Rows CpuBackend::round_rows_of_slots(const float* x, int64_t n_rows, int64_t n_used, int64_t k) {
+  Int8Rows rounded = round_rows(x, n_rows, k);
+  if (n_rows == 1) {
+    rounded.q_stride = rounded.block_stride = 0;
+    return rounded;
+  }
+  const int64_t n_slots = n_rows * n_used;
+  const Int8Rows copies = lay_out_int8_rows(n_slots, k, slot_scratch_.get<std::byte>(int8_rows_bytes(n_slots, k)));
+  each_row(n_slots, k / 2, [&](int64_t place) {
+    const int64_t row = slots_.sorted[static_cast<size_t>(place)] / n_used;
+    std::copy_n(rounded.q + row * rounded.q_stride, k, copies.q + place * copies.q_stride);
+    std::copy_n(rounded.blocks + row * rounded.block_stride, k / 32, copies.blocks + place * copies.block_stride);
+  });
+  return copies;
 }
 
 void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n_rows, int64_t n_used,
@@ -48,20 +67,23 @@ void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n
   CHECK(first.shape[0] == dim && weights.down.shape[0] == n_ff);
   sort_by_expert(experts, n_slots, weights.down.shape[2], slots_);
 
-  float* rows = expert_scratch_.get<float>(static_cast<size_t>(n_slots * (2 * dim + 3 * n_ff)));
-  float* hidden = rows + n_slots * dim;          // [n_slots, 2 n_ff], gate then up
-  float* product = hidden + n_slots * 2 * n_ff;  // [n_slots, n_ff]
+  const bool int8 = wants_int8(first) || (!weights.gate_up && wants_int8(weights.up));
+  const bool floats = !wants_int8(first) || (!weights.gate_up && !wants_int8(weights.up));
+  float* hidden = expert_scratch_.get<float>(static_cast<size_t>(n_slots * ((floats ? 2 : 1) * dim + 3 * n_ff)));
+  float* product = hidden + n_slots * 2 * n_ff;  // [n_slots, n_ff]; hidden is [n_slots, 2 n_ff], gate then up
   float* result = product + n_slots * n_ff;      // [n_slots, dim]
-  each_row(n_slots, dim, [&](int64_t place) {
-    const float* row = x + slots_.sorted[static_cast<size_t>(place)] / n_used * dim;
-    std::copy(row, row + dim, rows + place * dim);
-  });
+  float* copies = result + n_slots * dim;        // [n_slots, dim], of x
+  if (floats)
+    each_row(n_slots, dim, [&](int64_t place) {
+      std::copy_n(x + slots_.sorted[static_cast<size_t>(place)] / n_used * dim, dim, copies + place * dim);
+    });
 
   jobs_.clear();
-  const bool int8 = wants_int8(first) || (!weights.gate_up && wants_int8(weights.up));
-  const Int8Rows rows_int8 = int8 ? round_rows(rows, n_slots, dim) : Int8Rows{};
-  add_expert_jobs(first, rows, rows_int8, hidden, 2 * n_ff);
-  if (!weights.gate_up) add_expert_jobs(weights.up, rows, rows_int8, hidden + n_ff, 2 * n_ff);
+  const float* rows = floats ? copies : x;
+  const int64_t rows_stride = floats ? dim : 0;
+  const Int8Rows rows_int8 = int8 ? round_rows_of_slots(x, n_rows, n_used, dim) : Int8Rows{};
+  add_expert_jobs(first, rows, rows_stride, rows_int8, hidden, 2 * n_ff);
+  if (!weights.gate_up) add_expert_jobs(weights.up, rows, rows_stride, rows_int8, hidden + n_ff, 2 * n_ff);
   run_jobs(dim);
 
   each_row(n_slots, 8 * n_ff, [&](int64_t place) {
@@ -70,7 +92,7 @@ void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n
   });
   jobs_.clear();
   const Int8Rows product_int8 = wants_int8(weights.down) ? round_rows(product, n_slots, n_ff) : Int8Rows{};
-  add_expert_jobs(weights.down, product, product_int8, result, dim);
+  add_expert_jobs(weights.down, product, n_ff, product_int8, result, dim);
   run_jobs(n_ff);
 
   each_row(n_rows, n_used * dim, [&](int64_t row) {

@@ -6,12 +6,6 @@
 #include "quant/codec.h"
 
 namespace carat {
-namespace {
-
-constexpr int64_t kPanelRows = 16;
-constexpr int64_t kFewTokens = 4;
-
-}  // namespace
 
 int int8_format(TensorType type) {
   constexpr TensorType kTypes[] = {

@@ -52,6 +52,10 @@ struct Int8Dots {
   void* scratch;  // int8_scratch_bytes(), 64-byte aligned
 };
 
+// Rows of a weight are multiplied in panels of so many. Up to kFewTokens tokens are bound by memory and have paths of their
+// own.
+inline constexpr int64_t kPanelRows = 16, kFewTokens = 4;
+
 // How many tokens, and how many panels of 16 rows, an int8_dots kernel works on in turn: the tokens' values of one piece
 // of k (1,024) and the panels' sums share the second-level cache with a panel.
 inline constexpr int64_t kInt8TokensAtOnce = 128, kInt8PanelsAtOnce = 8;

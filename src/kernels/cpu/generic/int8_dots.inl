@@ -6,7 +6,7 @@ namespace {
 
 // Values of k unpacked at once: a panel that stays in the first-level cache. Few tokens are bound by memory, which
 // should not rest while a long piece is multiplied.
-constexpr int64_t kChunk = 1024, kFewChunk = 256, kFewTokens = 4;
+constexpr int64_t kChunk = 1024, kFewChunk = 256;
 
 // Rounds one row of k values (a multiple of 32). A NaN or infinity makes the scale of its block NaN.
 void quantize_row(const float* x, int64_t k, const Int8Rows& rows, int64_t row) {
@@ -84,10 +84,24 @@ inline void add_sub_block(const Panel& panel, int s, const int8_t* q, int64_t q_
   }
 }
 
-// Adds n values of k, from k0 of the rows on, to acc of kTokens tokens. Not inlined: its loop wants all registers.
-template <class Format, int kTokens>
-__attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows& x, int64_t token, int64_t k0,
-                                         float* acc) {
+// Asks for a share of what a panel's rows hold, sixteen rows' bytes of so many values: of a block, or of 64 values of a
+// longer one. Share by share the panel is read in four places at once, each of them in order: the streams of four pages
+// keep more of memory busy than one.
+template <class Format>
+constexpr int kShareValues = Format::kBlock < 64 ? Format::kBlock : 64;
+template <class Format>
+inline void prefetch_share(const uint8_t* panel, int64_t stride, int64_t share) {
+  constexpr int n_bytes = 16 * Format::kBytes * kShareValues<Format> / Format::kBlock;
+  const uint8_t* p = panel + share % 4 * 4 * stride + share / 4 * n_bytes;
+#pragma GCC unroll 32
+  for (int i = 0; i < n_bytes; i += 64) prefetch(p + i);
+}
+
+// Adds n values of k, from k0 of the rows on, to acc of kTokens tokens; with kAsks it asks for the same values of the panel
+// `next` meanwhile. Not inlined: its loop wants all registers.
+template <class Format, int kTokens, bool kAsks = false>
+__attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows& x, int64_t token, int64_t k0, float* acc,
+                                         const uint8_t* next = nullptr, int64_t next_stride = 0) {
   constexpr int kSubs = 32 / Format::kSub;
   const int8_t* q = x.q + token * x.q_stride + k0;
   const Int8Block* blocks = x.blocks + token * x.block_stride + k0 / 32;
@@ -95,6 +109,8 @@ __attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows&
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) total[t] = load(acc + 16 * t);
   for (int64_t k = 0; k < n; k += 32) {
+    if constexpr (kAsks)
+      if (k % kShareValues<Format> == 0) prefetch_share<Format>(next, next_stride, (k0 + k) / kShareValues<Format>);
 #pragma GCC unroll 2
     for (int s = 0; s < kSubs; ++s)
       add_sub_block<Format, kTokens>(panel, s, q, x.q_stride, blocks, x.block_stride, total);
@@ -106,8 +122,18 @@ __attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows&
   for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);
 }
 
+// Few tokens: memory should not rest while they are multiplied.
 template <class Format>
-inline void dot_panel_all(const Panel& panel, int64_t n, const Int8Dots& d, int64_t k0, float* acc) {
+inline void dot_panel_with_few(const Panel& panel, int64_t n, const Int8Dots& d, int64_t k0, const uint8_t* next, float* acc) {
+  static_assert(kFewTokens == 4);
+  if (d.n_tokens == 4) return dot_panel<Format, 4, true>(panel, n, d.x, 0, k0, acc, next, d.row_bytes);
+  if (d.n_tokens == 1) return dot_panel<Format, 1, true>(panel, n, d.x, 0, k0, acc, next, d.row_bytes);
+  dot_panel<Format, 2, true>(panel, n, d.x, 0, k0, acc, next, d.row_bytes);
+  if (d.n_tokens == 3) dot_panel<Format, 1>(panel, n, d.x, 2, k0, acc + 32);
+}
+
+template <class Format>
+inline void dot_panel_with_many(const Panel& panel, int64_t n, const Int8Dots& d, int64_t k0, float* acc) {
   int64_t t = 0;
   for (; t + kTileInt8 <= d.n_tokens; t += kTileInt8)
     dot_panel<Format, kTileInt8>(panel, n, d.x, t, k0, acc + 16 * t);
@@ -137,59 +163,66 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
   return s;
 }
 
-// Asks for a share of what a panel's rows hold: sixteen rows' bytes of one block, or of 64 values of a longer one. Share by
-// share the rows are read in four places at once, each of them in order: four pages' streams keep more of memory busy
-// than one.
-template <class Format>
-inline void prefetch_share(const uint8_t* panel, int64_t stride, int64_t share) {
-  constexpr int kValues = Format::kBlock < 64 ? Format::kBlock : 64;
-  constexpr int n_bytes = 16 * Format::kBytes * kValues / Format::kBlock;
-  const uint8_t* p = panel + share % 4 * 4 * stride + share / 4 * n_bytes;
-#pragma GCC unroll 32
-  for (int i = 0; i < n_bytes; i += 64) prefetch(p + i);
-}
-
 // Adds n values of k, from k0 on, of one panel to its acc. All its sixteen rows are readable, row_bytes apart. `next` is the
 // panel that will be read after it, if not here then by another thread.
 template <class Format>
 inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, int64_t k0, int64_t n,
                       const Panel& panel, float* acc) {
+  const bool many = d.n_tokens > kFewTokens;
   for (int64_t k = 0; k < n; k += Format::kBlock) {
     const int64_t block = (k0 + k) / Format::kBlock;
     const Panel at{panel.q + 16 * k, panel.scale + 16 * (k / Format::kSub), panel.min + 16 * (k / Format::kSub)};
     // Before and after a long block is unpacked: what is read meanwhile waits behind a long queue.
-    constexpr int kShares = Format::kBlock > 64 ? Format::kBlock / 64 : 1;
-    for (int i = 0; i < kShares - kShares / 2; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
+    constexpr int kShares = Format::kBlock / kShareValues<Format>, kBefore = kShares - kShares / 2;
+    for (int i = 0; many && i < kBefore; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
     Format::unpack(weights + block * Format::kBytes, d.row_bytes, at);
-    for (int i = kShares - kShares / 2; i < kShares; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
+    for (int i = kBefore; many && i < kShares; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
   }
-  dot_panel_all<Format>(panel, n, d, k0, acc);
+  if (many)
+    dot_panel_with_many<Format>(panel, n, d, k0, acc);
+  else
+    dot_panel_with_few<Format>(panel, n, d, k0, next, acc);
 }
 
-// One panel with one token, for formats whose blocks need none: what is unpacked goes from registers into the products.
+// One panel with a few tokens, for formats whose blocks need none: what is unpacked goes from registers into the products.
 // The same bits. Not inlined: its loop wants all registers.
-template <class Format>
-__attribute__((noinline)) void dot_one_token(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
+template <class Format, int kTokens>
+__attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
   const int8_t* q = d.x.q;
   const Int8Block* of_x = d.x.blocks;
-  const int64_t stride = d.row_bytes, n_blocks = d.k / 32;
-  Floats total = zero();
+  const int64_t stride = d.row_bytes, n_blocks = d.k / 32, q_stride = d.x.q_stride, block_stride = d.x.block_stride;
+  Floats total[kTokens];
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) total[t] = zero();
   for (int64_t b = 0; b < n_blocks; ++b, q += 32, ++of_x, weights += Format::kBytes) {
     prefetch_share<Format>(next, stride, b);
     typename Format::Block block(weights, stride);
-    Ints dot;
-    dot_bytes<Format::kMaxQ, Format::kOffset, 8, 1>([&](int g) { return block.group(g); }, q, 0,
-                                                    [&](int) { return of_x->sums[2]; }, &dot);
-    total = fma(mul(block.scale(), set1(of_x->scale)), to_floats(dot), total);
+    Ints dot[kTokens];
+    dot_bytes<Format::kMaxQ, Format::kOffset, 8, kTokens>([&](int g) { return block.group(g); }, q, q_stride,
+                                                          [&](int t) { return of_x[t * block_stride].sums[2]; }, dot);
+    const Floats scale = block.scale();
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t)
+      total[t] = fma(mul(scale, set1(of_x[t * block_stride].scale)), to_floats(dot[t]), total[t]);
   }
-  store(acc, total);
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);
 }
 
-// The same for blocks of several sub-blocks: their products come in the order in which registers hold the codes, and wait
+template <class Format>
+inline void dot_blocks_with_few(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
+  static_assert(kFewTokens == 4);
+  if (d.n_tokens == 1) return dot_blocks<Format, 1>(d, weights, next, acc);
+  if (d.n_tokens == 2) return dot_blocks<Format, 2>(d, weights, next, acc);
+  if (d.n_tokens == 3) return dot_blocks<Format, 3>(d, weights, next, acc);
+  dot_blocks<Format, 4>(d, weights, next, acc);
+}
+
+// The same with one token for blocks of several sub-blocks: their products come in the order in which registers hold the codes, and wait
 // in `dot` for their scales.
 template <class Format>
-__attribute__((noinline)) void dot_one_token_of_sub_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next,
-                                                           const Panel& scales, float* acc) {
+__attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next,
+                                              const Panel& scales, float* acc) {
   constexpr int kSubs = Format::kBlock / Format::kSub, kSubsOf32 = 32 / Format::kSub, kShares = Format::kBlock / 64;
   const int8_t* q = d.x.q;
   const Int8Block* of_x = d.x.blocks;
@@ -235,10 +268,10 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
   for (int64_t i = 0; i < n_panels * d.n_tokens; ++i) store(s.acc + 16 * i, zero());
   // What follows the last panel is asked for, too: it may be another thread's, and past the end it does no harm.
   const auto behind = [&](const uint8_t* weights) { return weights == s.rows ? weights : weights + 16 * d.row_bytes; };
-  if (d.n_tokens == 1 && n_panels == 1 && (kHasBlock<Format> || kHasSubBlocks<Format>)) {
-    if constexpr (kHasBlock<Format>) dot_one_token<Format>(d, last, behind(last), s.acc);
-    if constexpr (kHasSubBlocks<Format>) dot_one_token_of_sub_blocks<Format>(d, last, behind(last), s.panel, s.acc);
-    store_n(d.out + first, load(s.acc), n_last);
+  if (n_panels == 1 && d.n_tokens <= (kHasBlock<Format> ? kFewTokens : kHasSubBlocks<Format> ? 1 : 0)) {
+    if constexpr (kHasBlock<Format>) dot_blocks_with_few<Format>(d, last, behind(last), s.acc);
+    if constexpr (kHasSubBlocks<Format>) dot_sub_blocks<Format>(d, last, behind(last), s.panel, s.acc);
+    for (int64_t t = 0; t < d.n_tokens; ++t) store_n(d.out + t * d.out_stride + first, load(s.acc + 16 * t), n_last);
     return;
   }
   for (int64_t k0 = 0; k0 < d.k; k0 += chunk)

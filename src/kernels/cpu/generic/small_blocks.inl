@@ -3,9 +3,9 @@
 // A format says its block, its bytes, the length of the sub-blocks that share a scale, and
 // value = scale * (q - kOffset) - min with q <= kMaxQ. Layouts: the codecs' headers in quant/.
 //
-// One token may go another way, without a panel: a format has a `Block` that hands out its values in order, or
-// dot_block(), which makes the sub-blocks' products in any order, and unpack_scales(). ask(i) asks for share i of what is
-// read later and is called once for every 64 values.
+// Few tokens may go another way, without a panel: a format has a `Block` that hands out its values in order, or, for one
+// token, dot_block(), which makes the sub-blocks' products in any order, and unpack_scales(). ask(i) asks for share i of
+// what is read later and is called once for every 64 values.
 namespace carat {
 namespace {
 
@@ -34,8 +34,8 @@ inline void look_up(Bytes* q, const uint8_t* table) {
   for (int c = 0; c < 8; ++c) q[c] = lookup(table, q[c]);
 }
 
-// What the thirty-two values of a block unpack to, group by group of four in order: into a panel, or for one token right
-// into its products. Formats with a `Block` of this kind have both.
+// What the thirty-two values of a block unpack to, group by group of four in order: into a panel, or for few tokens right
+// into their products. Formats with a `Block` of this kind have both.
 template <class Format>
 inline void unpack_block(const uint8_t* p, int64_t stride, const Panel& panel) {
   typename Format::Block block(p, stride);
