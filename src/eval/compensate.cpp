@@ -18,11 +18,17 @@ namespace {
 // NVFP4's block scales have their best precision, and none of the reference encoder's gap, up to 240.
 constexpr float kLargestNvfp4 = 6 * 240;
 
-// The largest magnitude of a matrix becomes kLargestNvfp4. Routers' and experts' names have scales of their
-// own in the format, which are no factors of the matrix.
+// Matrices of layers beside which llama.cpp takes a scale: not tables, matrices of per-layer inputs, or fused
+// experts; and blk.N.ffn_down_exps.scale is a tensor of the network itself. The largest magnitude of such a
+// matrix becomes kLargestNvfp4.
 bool has_matrix_scale(const Tensor& tensor, TensorType type) {
-  return type == TensorType::NVFP4 && tensor.name.starts_with("blk.") && tensor.name.ends_with(".weight") &&
-         tensor.name.find("ffn_down_exps") == std::string_view::npos;
+  constexpr std::string_view kScaled[] = {".attn_q.",      ".attn_k.",      ".attn_v.",
+                                          ".attn_output.", ".ffn_gate.",    ".ffn_down.",
+                                          ".ffn_up.",      ".ffn_up_exps.", ".ffn_gate_exps."};
+  return type == TensorType::NVFP4 && layer_of(tensor.name) && tensor.name.ends_with(".weight") &&
+         std::ranges::any_of(kScaled, [&](std::string_view part) {
+           return tensor.name.find(part) != std::string_view::npos;
+         });
 }
 
 struct Job {
