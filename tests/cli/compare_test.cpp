@@ -222,10 +222,11 @@ TEST_F(Lab, ItsSuiteJudgesFilesThatSpeakItsLanguage) {
   ASSERT_EQ(decided.code, 0) << decided.err;
   const Json steps = judgement(folder / "k");
   EXPECT_NE(std::string(steps["suite"]["name"]).find("lab language"), std::string::npos);
-  ASSERT_EQ(steps["looks"].size(), 2u);
+  ASSERT_GE(steps["looks"].size(), 1u);
+  const Json& last = steps["looks"].back();
   EXPECT_EQ(steps["looks"][0]["n_items"], 128);
-  EXPECT_EQ(steps["looks"][1]["n_items"], 256);
-  EXPECT_EQ(steps["suite"]["n_items"], 256);
+  EXPECT_EQ(last["n_items"], steps["suite"]["n_items"]);
+  EXPECT_TRUE(last["n_open"] == 0 || last["n_items"] == 256) << last;
 
   ASSERT_EQ(carat({"synth", folder / "other.gguf", "--like", "e2b", "--layers", "5", "--width-divisor", "24", "--vocab",
                    "512"})

@@ -56,14 +56,16 @@ struct Compensate : testing::Test {
   }
 };
 
-// On a trained model: random ones are chaotic, and what is left of small errors says nothing.
+// On a trained model and text of its language (`carat lab text -n 60 --seed 31`, 32): random models are chaotic, and what
+// is left of small errors says nothing.
 TEST_F(Compensate, OutputsAreNearer) {
   const std::string root = CARAT_SOURCE_DIR;
   const auto model = open_model(root + "/models/lab-s.gguf").take();
   const auto text_of = [&](const std::string& path) {
     return CalibrationText{path, model->tokenizer.encode(read_file(root + path).take(), {})};
   };
-  const CalibrationText calibration = text_of("/docs/ARCHITECTURE.md"), other = text_of("/docs/HACKING.md");
+  const CalibrationText calibration = text_of("/tests/eval/text/lab_calibration.txt"),
+                        other = text_of("/tests/eval/text/lab_held_out.txt");
   const CalibrationOptions some{.n_ctx = 128, .max_chunks = 12};
   for (const TensorType type : {Q4_0, NVFP4}) {
     SCOPED_TRACE(type_name(type));
@@ -80,7 +82,7 @@ TEST_F(Compensate, OutputsAreNearer) {
         EXPECT_LT(tensor.error.compensated, tensor.error.plain) << tensor.name;
       QuantizeOptions with = options;
       use(tensors, with);
-      EXPECT_LT(mean_divergence(written(*model, with), model, {&other, 1}, some).take(), 0.75 * plain);
+      EXPECT_LT(mean_divergence(written(*model, with), model, {&other, 1}, some).take(), 0.85 * plain);
     }
   }
 }
