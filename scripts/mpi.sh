@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds Carat for several processes (build/mpi/carat) and checks that `mpirun -n K carat compare` comes to the same
-# judgement as one process, whatever K is. The program then runs as `mpirun -n 4 --hostfile HOSTS build/mpi/carat compare …`.
+# judgement as one process, whatever K is. The program then runs as `mpirun -n 4 --hostfile HOSTS build/mpi/carat compare …`;
+# `--bind-to none` lets each process use all threads of its machine.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +24,7 @@ for n in 1 2 3; do
 import json, sys
 a, b = (json.load(open(path)) for path in sys.argv[1:])
 for report in a + b:
-    for key in ("seconds", "command"):
+    for key in ("seconds", "command", "machine"):  # mpirun binds a process to some of the machine's processors
         del report[key]
 sys.exit(0 if a == b else "the judgements differ")
 PYTHON
