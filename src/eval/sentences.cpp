@@ -176,7 +176,8 @@ std::string format_bytes(uint64_t bytes) {
 }
 
 std::string format_count(int64_t count) {
-  const std::string digits = std::to_string(count < 0 ? -count : count);
+  const auto magnitude = static_cast<uint64_t>(count);  // of the lowest number there is no positive one
+  const std::string digits = std::to_string(count < 0 ? 0 - magnitude : magnitude);
   std::string text = count < 0 ? "-" : "";
   for (size_t i = 0; i < digits.size(); ++i) {
     if (i > 0 && (digits.size() - i) % 3 == 0) text += ' ';

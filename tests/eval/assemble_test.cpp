@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -116,6 +118,7 @@ TEST(Assemble, SentencesNameBothAndSayTheWord) {
             std::string::npos);
   EXPECT_EQ(format_count(1234567), "1 234 567");
   EXPECT_EQ(format_count(-12), "-12");
+  EXPECT_EQ(format_count(std::numeric_limits<int64_t>::min()), "-9 223 372 036 854 775 808");
   EXPECT_EQ(format_bytes(4790000000u), "4.79 GB");
 }
 
