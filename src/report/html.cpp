@@ -296,20 +296,15 @@ class Page {
     close_table();
   }
 
-  template <class Draw>
-  bool figure(const Draw& draw) {
-    const std::string wide = draw(FigureWidth::wide);
-    if (wide.empty()) return false;
-    put("<figure>\n{}{}", wide, draw(FigureWidth::narrow));
-    return true;
-  }
+  void open_figure(const std::string& wide, const std::string& narrow) { put("<figure>\n{}{}", wide, narrow); }
 
   void distributions() {
-    if (distribution_figure(report_, FigureWidth::wide).empty()) return;
+    const std::string wide = distribution_figure(report_, FigureWidth::wide);
+    if (wide.empty()) return;
     heading("How the divergence is spread",
             "A mean hides the few tokens that change an answer: read how far from its parent a file is at one token in "
             "a hundred, or in a thousand. Lower is nearer.");
-    figure([&](FigureWidth width) { return distribution_figure(report_, width); });
+    open_figure(wide, distribution_figure(report_, FigureWidth::narrow));
     legend(false);
     out_ += "</figure>\n";
   }
@@ -346,7 +341,9 @@ class Page {
             "Root mean square error relative to the parent’s weights: what was lost, not what it does to the answers. "
             "Darker is more.");
     for (const TensorErrors& t : report_.tensor_errors) {
-      if (!figure([&](FigureWidth width) { return tensor_figure(t, width); })) continue;
+      const std::string wide = tensor_figure(t, FigureWidth::wide);
+      if (wide.empty()) continue;
+      open_figure(wide, tensor_figure(t, FigureWidth::narrow));
       put("<figcaption><span class=\"dot {}\"></span>{}</figcaption></figure>\n", family_class(row(t.row).family),
           escape_html(label(report_, t.row)));
     }
@@ -411,7 +408,9 @@ class Page {
       out_ += "</tr>\n";
     }
     close_table();
-    if (!figure([&](FigureWidth width) { return category_figure(report_, width); })) return;
+    const std::string wide = category_figure(report_, FigureWidth::wide);
+    if (wide.empty()) return;
+    open_figure(wide, category_figure(report_, FigureWidth::narrow));
     out_ += "<figcaption>Differences to the reference with 95 % intervals; green and red: better and worse after "
             "Holm’s adjustment.</figcaption></figure>\n";
   }
