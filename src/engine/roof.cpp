@@ -9,6 +9,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,20 @@ double measure_peak(Peak peak, ThreadPool& pool) {
   return best;
 }
 
+using ReadStreams = uint64_t (*)(const uint64_t* words, int64_t n);
+
+// The sum of n words (a multiple of 32 kStreams), read in kStreams places in turn, each of them in order: what bounds one core
+// is how many misses it has under way, and the prefetchers of several pages have more of them.
+template <int kStreams>
+uint64_t read_streams(const uint64_t* words, int64_t n) {
+  const int64_t n_each = n / kStreams;
+  uint64_t lanes[32] = {};  // independent sums: wide loads, no dependency between them
+  for (int64_t i = 0; i < n_each; i += 32)
+    for (int stream = 0; stream < kStreams; ++stream)
+      for (int lane = 0; lane < 32; ++lane) lanes[lane] += words[stream * n_each + i + lane];
+  return std::accumulate(std::begin(lanes), std::end(lanes), uint64_t{0});
+}
+
 // A number like "32768K" or "4" in one of the system's files about a CPU's cache; 0: there is none.
 uint64_t number_in(const std::string& path) {
   std::ifstream file(path);
@@ -112,25 +128,25 @@ double measure_read_bandwidth(ThreadPool& pool) {
   constexpr uint64_t kLeast = uint64_t{256} << 20, kMost = uint64_t{1} << 30;
   constexpr size_t kPieces =
       4;  // a pass reads one; when its turn comes again, the others have taken its place in caches
+  constexpr int kReadPasses = 60, kGrain = 4096;  // words; every stream's part is a multiple of 32 of them
+  constexpr ReadStreams kReads[] = {read_streams<1>, read_streams<4>, read_streams<8>};
   const uint64_t n_wanted = std::clamp(3 * all_cache_bytes(), kLeast, kMost);
   const uint64_t n_bytes = std::min(n_wanted, static_cast<uint64_t>(usable_memory_bytes()) / 4);
-  const size_t n_words = n_bytes / sizeof(uint64_t), n_piece = n_words / kPieces;
+  const size_t n_words = n_bytes / sizeof(uint64_t), n_piece = n_words / kPieces / kGrain * kGrain;
   AlignedArray<uint64_t> buffer(n_words);
   // Untouched memory is one page of zeros, read from cache. Each thread fills what it will read: pages lie near to it.
   for (size_t i = 0; i < kPieces; ++i)
-    pool.parallel_for(static_cast<int64_t>(n_piece), 4096, [&](int64_t begin, int64_t end, int) {
+    pool.parallel_for(static_cast<int64_t>(n_piece), kGrain, [&](int64_t begin, int64_t end, int) {
       std::fill(buffer.data() + i * n_piece + begin, buffer.data() + i * n_piece + end, uint64_t{1});
     });
   std::vector<uint64_t> sums(static_cast<size_t>(pool.size()) * 8);  // a cache line per thread
   double best = 0;
-  for (size_t pass = 0; pass < kPasses; ++pass) {
+  for (size_t pass = 0; pass < kReadPasses; ++pass) {
     const uint64_t* piece = buffer.data() + pass % kPieces * n_piece;
+    const ReadStreams read = kReads[pass % std::size(kReads)];
     const double seconds = seconds_of([&] {
-      pool.parallel_for(static_cast<int64_t>(n_piece), 4096, [&](int64_t begin, int64_t end, int thread) {
-        uint64_t lanes[32] = {};  // independent sums: wide loads, no dependency between them
-        for (int64_t i = begin; i + 32 <= end; i += 32)
-          for (int lane = 0; lane < 32; ++lane) lanes[lane] += piece[i + lane];
-        for (const uint64_t sum : lanes) sums[static_cast<size_t>(thread) * 8] += sum;
+      pool.parallel_for(static_cast<int64_t>(n_piece), kGrain, [&](int64_t begin, int64_t end, int thread) {
+        sums[static_cast<size_t>(thread) * 8] += read(piece + begin, end - begin);
       });
     });
     best = std::max(best, static_cast<double>(n_piece * sizeof(uint64_t)) / seconds);
