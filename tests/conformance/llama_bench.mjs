@@ -10,7 +10,8 @@ const USAGE = `usage: node llama_bench.mjs MODEL.gguf [--ctx N] [--threads N]
 
 reads lines of JSON on stdin and answers each with {"seconds":S,"own_seconds":T}, T as llama.cpp itself counts it:
   {"prompt":512,"flash":true}              a prompt of so many tokens, logits of the last one
-  {"decode":32,"depth":0,"flash":false}    so many tokens, one by one with logits, up to so many in the cache before
+  {"decode":32,"depth":0,"flash":false}    so many tokens, one by one with logits, up to so many in the cache before; the
+                                           next such jobs go on behind them, as filling a long cache takes minutes
 --first-token: loads the model and evaluates these tokens in a context of 4096. own_seconds is from the start of
 llama.cpp's loading to the end of its first evaluation, without what the binding does before; node's start never counts.`;
 
@@ -82,9 +83,12 @@ async function decode(sequence, n) {
 
 async function measure(open, { prompt, decode: nDecode, depth = 0 }) {
     const { sequence } = open;
-    await sequence.clearHistory();
-    if (prompt) return timed(open, () => evaluate(sequence, someTokens(prompt)));
-    if (depth > 0) await sequence.evaluateWithoutGeneratingNewTokens(someTokens(depth));
+    if (depth === 0 || open.depth !== depth) {
+        await sequence.clearHistory();
+        open.depth = depth;
+        if (prompt) return timed(open, () => evaluate(sequence, someTokens(prompt)));
+        if (depth > 0) await sequence.evaluateWithoutGeneratingNewTokens(someTokens(depth));
+    }
     return timed(open, () => decode(sequence, nDecode));
 }
 

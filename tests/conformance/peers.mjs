@@ -20,6 +20,7 @@ const USAGE = `usage: scripts/bench-peers.sh [options]
                    deep: the same with --depth tokens in the cache; first: from nothing to the first token after a
                    prompt of 16, as a whole process of carat; of llama.cpp from the start of loading, as it counts itself
   --prompt N, --decode N, --depth N      default 512, 64, 4096
+  --flash on|off   llama.cpp's flash attention, without trying which is faster (default: try, for each file and measure)
   --rounds N       how often each measure is taken in turns; medians count (default 3)
   --threads N      default: all CPUs
   --out FILE.md    the table is appended to it
@@ -50,7 +51,7 @@ function parseOptions() {
             options: {
                 carat: text(), like: text("e2b"), synth: text(), types: text("Q4_0,Q4_K,Q6_K,Q8_0"), only: text(Object.keys(MEASURES).join(",")),
                 prompt: text("512"), decode: text("64"), depth: text("4096"), rounds: text("3"), threads: text(String(os.availableParallelism())),
-                out: text(), plot: text(), dir: text(), keep: { type: "boolean", default: false }, help: { type: "boolean", default: false },
+                out: text(), plot: text(), flash: text(), dir: text(), keep: { type: "boolean", default: false }, help: { type: "boolean", default: false },
             },
         }));
     } catch (error) {
@@ -65,6 +66,7 @@ function parseOptions() {
         if (!Number.isInteger(count) || count < 1) fail(`--${name} ${values[name]}: a positive number is expected`);
         values[name] = count;
     }
+    if (!["on", "off", undefined].includes(values.flash)) fail(`--flash ${values.flash}: on or off is expected`);
     values.only = values.only.split(",");
     for (const name of values.only) if (!(name in MEASURES)) fail(`--only ${name}: expected of ${Object.keys(MEASURES).join(", ")}`);
     values.synth ??= SYNTH[values.like] ?? "";
@@ -92,7 +94,7 @@ const seconds = (body) => {
 
 class Llama {
     constructor(file) {
-        const longest = Math.max(O.prompt, O.decode + (O.only.includes("deep") ? O.depth : 0));
+        const longest = Math.max(O.prompt, O.decode * (O.only.includes("deep") ? 2 * O.rounds + 4 : 1) + (O.only.includes("deep") ? O.depth : 0));
         const args = [join(HERE, "llama_bench.mjs"), file, "--ctx", String(longest + 2), "--threads", String(O.threads)];
         this.child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
         this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
@@ -112,6 +114,7 @@ class Llama {
     }
     // The better of two runs each, after one to warm up.
     async fasterFlash(job) {
+        if (O.flash) return O.flash === "on";
         const best = {};
         for (const flash of [true, false]) {
             await this.measure({ ...job, flash });
@@ -137,7 +140,7 @@ function llamaFirst(file, tokens, flash) {
 function caratBench(file, ...args) {
     const [entry] = JSON.parse(carat("bench", file, "-r", "1", "--threads", String(O.threads), "--json", ...args));
     const tokens = Number(entry.test.replace(/\D/g, ""));
-    return { seconds: tokens / entry.tok_s, roof: `${Math.round(100 * entry.roof_share)} % ${entry.roof}` };
+    return { seconds: tokens / entry.tok_s, share: entry.roof_share, roof: entry.roof };
 }
 
 // A text of exactly n tokens, and its ids.
@@ -182,7 +185,7 @@ async function takeTurns(file, llama, kind, names) {
         llama: llamaSeconds,
         flash,
         outside: outside / llamaSeconds,
-        roof: mine[name][0].roof,
+        roof: `${Math.round(100 * median(mine[name].map((run) => run.share)))} % ${mine[name][0].roof}`,
         spread: spreadOf(theirs.map((run) => run.own_seconds)),
         ownSpread: spreadOf(mine[name].map((run) => run.seconds)),
     }));
@@ -191,7 +194,7 @@ async function takeTurns(file, llama, kind, names) {
 function firstTokens(file) {
     const { text, tokens } = promptOf(file, 16);
     llamaFirst(file, tokens, true); // warms up
-    const flash = llamaFirst(file, tokens, true).own_seconds <= llamaFirst(file, tokens, false).own_seconds;
+    const flash = O.flash ? O.flash === "on" : llamaFirst(file, tokens, true).own_seconds <= llamaFirst(file, tokens, false).own_seconds;
     caratFirst(file, text);
     const mine = [];
     const theirs = [];
