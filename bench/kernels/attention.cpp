@@ -29,9 +29,10 @@ struct Case {
 };
 
 using enum TensorType;
-constexpr AttentionShape kFull{8, 1, 512, 0}, kSliding{8, 1, 256, 512}, kWide{16, 1, 512, 0};
+constexpr AttentionShape kFull{8, 1, 512, 0}, kSliding{8, 1, 256, 512}, kWide{16, 1, 512, 0},
+    kFullOfTwo{8, 2, 512, 0}, kSlidingOfTwo{8, 2, 256, 512}, kSlidingOfEight{16, 8, 256, 1024};
 
-// E2B's layers, and the full layers of the 12B shape.
+// E2B's layers, the full layers of the 12B shape, and layers of several KV heads: E4B's and the sliding ones of 12B.
 const Case kCases[] = {
     {"decode full 512", kFull, 1, 511, F16},
     {"decode full 4k", kFull, 1, 4095, F16},
@@ -50,6 +51,13 @@ const Case kCases[] = {
     {"decode k,v 16k", kWide, 1, 16383, F16},
     {"decode k,v 16k", kWide, 1, 16383, Q8_0},
     {"decode k,v 16k exact", kWide, 1, 16383, Q8_0, false, Precision::exact},
+    {"heads: full 32k, 2", kFullOfTwo, 1, 32767, F16},
+    {"heads: full 32k, 2", kFullOfTwo, 1, 32767, Q8_0},
+    {"heads: sliding, 2", kSlidingOfTwo, 1, 4095, Q8_0},
+    {"heads: sliding, 8", kSlidingOfEight, 1, 4095, F16},
+    {"heads: sliding, 8", kSlidingOfEight, 1, 4095, Q8_0},
+    {"heads: prompt 4k, 2", kFullOfTwo, 512, 3584, Q8_0},
+    {"heads: prompt 4k, 8", kSlidingOfEight, 512, 3584, Q8_0},
 };
 
 std::vector<float> gaussian(int64_t n, uint64_t seed, double scale) {

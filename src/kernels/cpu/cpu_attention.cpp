@@ -1,7 +1,8 @@
 // Cuts attention over the caches of several sequences into tiles and deals them to threads. Where there are
-// fewer tiles than keep all threads busy, as when decoding, their spans are dealt out as well; the bits are
-// the same.
+// fewer tiles than keep all threads busy, as when decoding, their spans are dealt out as well, and where a cell holds
+// several heads, all heads of a span are read before the next one; the bits are the same.
 #include <algorithm>
+#include <optional>
 
 #include "kernels/cpu/cpu_backend.h"
 
@@ -55,8 +56,14 @@ void CpuBackend::attention(std::span<const Segment> segments, const AttentionSha
     call.angles = &key_angles_;
   }
   const int64_t n_wanted = 2 * pool_.size();  // pieces that keep the threads about equally busy
-  if (pool_.size() == 1 || static_cast<int64_t>(tiles_.size()) >= n_wanted) return attend_whole(call);
-  if (n_spans >= n_wanted && n_floats <= kMaxPartialFloats) return attend_split(call, n_spans, n_floats);
+  // A few rows are bound by memory, which brings whole pages of cells: the other heads of a span come along.
+  const bool heads_together = shape.n_kv_heads > 1 && std::ranges::all_of(tiles_, [&](const AttentionTile& tile) {
+    return tile.n_rows == tile.segment->n_rows;
+  });
+  const bool few_tiles = pool_.size() > 1 && static_cast<int64_t>(tiles_.size()) < n_wanted;
+  if ((few_tiles || heads_together) && n_spans >= n_wanted && n_floats <= kMaxPartialFloats)
+    return attend_split(call, n_spans, n_floats);
+  if (!few_tiles) return attend_whole(call);
   const int64_t n_pairs = std::max<int64_t>(1, static_cast<int64_t>(tiles_.size()));
   cut(segments, shape, std::clamp<int64_t>(pool_.size() / n_pairs, 1, shape.n_heads / shape.n_kv_heads),
       tiles_);
@@ -70,9 +77,10 @@ void CpuBackend::attend_whole(const AttentionCall& call) {
   });
 }
 
-// Every span by itself, then each query's spans together.
+// Every span by itself, then each query's spans together. Units are the spans of all tiles; those of one sequence's rows
+// take turns head by head.
 void CpuBackend::attend_split(const AttentionCall& call, int64_t n_spans, int64_t n_floats) {
-  const int64_t dim = call.shape.head_dim;
+  const int64_t dim = call.shape.head_dim, n_heads = call.shape.n_kv_heads;
   float* memory = partial_scratch_.get<float>(static_cast<size_t>(n_floats));
   const auto partial = [&](const AttentionTile& tile, int64_t span) {
     const int64_t place = tile.first_float + (span - tile.first_span()) * partial_floats(tile, dim);
@@ -80,27 +88,35 @@ void CpuBackend::attend_split(const AttentionCall& call, int64_t n_spans, int64_
     return PartialSums::carve(carver, tile.n_queries(), dim);
   };
   share(n_spans, [&](int64_t begin, int64_t end, int thread) {
-    for (const AttentionTile& tile : tiles_) {
-      const int64_t from = std::max(begin, tile.first_unit),
-                    to = std::min(end, tile.first_unit + tile.n_spans());
-      if (from >= to) continue;
-      TileWorker worker(call, tile, scratch_[static_cast<size_t>(thread)]);
-      for (int64_t unit = from; unit < to; ++unit) {
-        const int64_t span = tile.first_span() + (unit - tile.first_unit);
-        worker.attend(span, partial(tile, span));
+    for (size_t i = 0; i < tiles_.size(); i += static_cast<size_t>(n_heads)) {
+      const AttentionTile* heads = &tiles_[i];
+      const int64_t first = heads->first_unit, to = std::min(end, first + n_heads * heads->n_spans());
+      std::optional<TileWorker> worker;
+      for (int64_t unit = std::max(begin, first); unit < to; ++unit) {
+        const AttentionTile& tile = heads[(unit - first) % n_heads];
+        const int64_t span = tile.first_span() + (unit - first) / n_heads;
+        if (!worker || n_heads > 1) worker.emplace(call, tile, scratch_[static_cast<size_t>(thread)]);
+        worker->attend(span, partial(tile, span));
       }
     }
   });
-  for (const AttentionTile& tile : tiles_)
-    share(tile.n_queries(), [&](int64_t begin, int64_t end, int) {
+  int64_t n_queries = 0;
+  for (const AttentionTile& tile : tiles_) n_queries += tile.n_queries();
+  share(n_queries, [&](int64_t begin, int64_t end, int) {
+    int64_t first_query = 0;
+    for (const AttentionTile& tile : tiles_) {
+      const int64_t from = std::max(begin - first_query, int64_t{0}), to = std::min(end - first_query, tile.n_queries());
+      first_query += tile.n_queries();
+      if (from >= to) continue;
       const int64_t first = tile.first_span();
       const PartialSums sums = partial(tile, first);
-      for (int64_t query = begin; query < end; ++query) {
+      for (int64_t query = from; query < to; ++query) {
         for (int64_t span = first + 1; span < first + tile.n_spans(); ++span)
           merge(kernels_, partial(tile, span), query, dim, sums);
         finish(call, tile, query, sums);
       }
-    });
+    }
+  });
 }
 
 }  // namespace carat

@@ -368,6 +368,9 @@ struct ByteSum {
   }
   Ints end(const int16_t*) const { return sum; }
 };
+constexpr bool kSignedEntries = false;
+template <int kMaxQ, int kOffset, int kGroups>
+using EntrySum = ByteSum<kMaxQ, kOffset, kGroups>;
 
 #else
 
@@ -415,6 +418,21 @@ struct ByteSum<kMaxQ, kOffset, kGroups, true> {
     const __m256i a = _mm256_xor_si256(w.a, bias), b = _mm256_xor_si256(w.b, bias);
     const __m256i p = _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(four, a));
     const __m256i q = _mm256_maddubs_epi16(_mm256_abs_epi8(b), _mm256_sign_epi8(four, b));
+    sum = {_mm256_add_epi32(sum.a, _mm256_madd_epi16(p, one)), _mm256_add_epi32(sum.b, _mm256_madd_epi16(q, one))};
+  }
+  Ints end(const int16_t*) const { return sum; }
+};
+
+// Entries are signed: |x|, which all rows share, goes in with its sign moved to w. |w| < 128.
+constexpr bool kSignedEntries = true;
+template <int kMaxQ, int kOffset, int kGroups>
+struct EntrySum {
+  Ints sum;
+  void begin(const int16_t*) { sum = set1_int(0); }
+  void add(Bytes w, const int8_t* x) {
+    const __m256i one = _mm256_set1_epi16(1), four = broadcast4(x), size = _mm256_abs_epi8(four);
+    const __m256i p = _mm256_maddubs_epi16(size, _mm256_sign_epi8(w.a, four));
+    const __m256i q = _mm256_maddubs_epi16(size, _mm256_sign_epi8(w.b, four));
     sum = {_mm256_add_epi32(sum.a, _mm256_madd_epi16(p, one)), _mm256_add_epi32(sum.b, _mm256_madd_epi16(q, one))};
   }
   Ints end(const int16_t*) const { return sum; }

@@ -240,6 +240,9 @@ struct ByteSum {
   void add(Bytes w, const int8_t* x) { sum.v = _mm512_dpbusd_epi32(sum.v, w.v, broadcast4(x)); }
   Ints end(const int16_t*) const { return sum; }
 };
+constexpr bool kSignedEntries = false;
+template <int kMaxQ, int kOffset, int kGroups>
+using EntrySum = ByteSum<kMaxQ, kOffset, kGroups>;
 inline void pair_sums(Ints v, int16_t* out) {
   out[0] = static_cast<int16_t>(_mm512_mask_reduce_add_epi32(0x3333, v.v));
   out[1] = static_cast<int16_t>(_mm512_mask_reduce_add_epi32(0xcccc, v.v));

@@ -395,6 +395,11 @@ struct ByteSum {
   }
   Ints end(const int16_t*) const { return sum; }
 };
+// The same for entries of a table and few tokens. Where kSignedEntries, add() takes w - kOffset, which is not -128, as
+// signed bytes.
+constexpr bool kSignedEntries = false;
+template <int kMaxQ, int kOffset, int kGroups>
+using EntrySum = ByteSum<kMaxQ, kOffset, kGroups>;
 // The sums of lanes 0, 1 of each four and of lanes 2, 3, modulo 2^16.
 inline void pair_sums(Ints v, int16_t* out) {
   uint32_t sums[2] = {};

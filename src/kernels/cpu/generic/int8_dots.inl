@@ -97,6 +97,20 @@ inline void prefetch_share(const uint8_t* panel, int64_t stride, int64_t share) 
   for (int i = 0; i < n_bytes; i += 64) prefetch(p + i);
 }
 
+// Where rows lie apart, as one head of a cache's cells does, a share has a quarter of its bytes from each of four rows.
+template <class Format>
+inline bool rows_apart(const Int8Dots& d) {
+  return d.row_bytes != d.k / Format::kBlock * Format::kBytes;
+}
+template <class Format>
+inline void prefetch_share_apart(const uint8_t* panel, int64_t stride, int64_t share) {
+  constexpr int n_bytes = 4 * Format::kBytes * kShareValues<Format> / Format::kBlock;
+  const uint8_t* p = panel + share % 4 * 4 * stride + share / 4 * n_bytes;
+  for (int row = 0; row < 4; ++row, p += stride)
+#pragma GCC unroll 4
+    for (int i = 0; i < n_bytes; i += 64) prefetch(p + i);
+}
+
 // Adds n values of k, from k0 of the rows on, to acc of kTokens tokens; with kAsks it asks for the same values of the panel
 // `next` meanwhile. Not inlined: its loop wants all registers.
 template <class Format, int kTokens, bool kAsks = false>
@@ -168,15 +182,19 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
 template <class Format>
 inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, int64_t k0, int64_t n,
                       const Panel& panel, float* acc) {
-  const bool many = d.n_tokens > kFewTokens;
+  const bool many = d.n_tokens > kFewTokens, apart = rows_apart<Format>(d);
   for (int64_t k = 0; k < n; k += Format::kBlock) {
     const int64_t block = (k0 + k) / Format::kBlock;
     const Panel at{panel.q + 16 * k, panel.scale + 16 * (k / Format::kSub), panel.min + 16 * (k / Format::kSub)};
     // Before and after a long block is unpacked: what is read meanwhile waits behind a long queue.
     constexpr int kShares = Format::kBlock / kShareValues<Format>, kBefore = kShares - kShares / 2;
-    for (int i = 0; many && i < kBefore; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
+    const auto ask = [&](int i) {
+      apart ? prefetch_share_apart<Format>(next, d.row_bytes, block * kShares + i)
+            : prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
+    };
+    for (int i = 0; many && i < kBefore; ++i) ask(i);
     Format::unpack(weights + block * Format::kBytes, d.row_bytes, at);
-    for (int i = kBefore; many && i < kShares; ++i) prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
+    for (int i = kBefore; many && i < kShares; ++i) ask(i);
   }
   if (many)
     dot_panel_with_many<Format>(panel, n, d, k0, acc);
@@ -186,7 +204,7 @@ inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* 
 
 // One panel with a few tokens, for formats whose blocks need none: what is unpacked goes from registers into the products.
 // The same bits. Not inlined: its loop wants all registers.
-template <class Format, int kTokens>
+template <class Format, int kTokens, bool kApart>
 __attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
   const int8_t* q = d.x.q;
   const Int8Block* of_x = d.x.blocks;
@@ -195,7 +213,10 @@ __attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weig
 #pragma GCC unroll 4
   for (int t = 0; t < kTokens; ++t) total[t] = zero();
   for (int64_t b = 0; b < n_blocks; ++b, q += 32, ++of_x, weights += Format::kBytes) {
-    prefetch_share<Format>(next, stride, b);
+    if constexpr (kApart)
+      prefetch_share_apart<Format>(next, stride, b);
+    else
+      prefetch_share<Format>(next, stride, b);
     typename Format::Block block(weights, stride);
     Ints dot[kTokens];
     dot_bytes<Format::kMaxQ, Format::kOffset, 8, kTokens>([&](int g) { return block.group(g); }, q, q_stride,
@@ -209,13 +230,13 @@ __attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weig
   for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);
 }
 
-template <class Format>
+template <class Format, bool kApart>
 inline void dot_blocks_with_few(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
   static_assert(kFewTokens == 4);
-  if (d.n_tokens == 1) return dot_blocks<Format, 1>(d, weights, next, acc);
-  if (d.n_tokens == 2) return dot_blocks<Format, 2>(d, weights, next, acc);
-  if (d.n_tokens == 3) return dot_blocks<Format, 3>(d, weights, next, acc);
-  dot_blocks<Format, 4>(d, weights, next, acc);
+  if (d.n_tokens == 1) return dot_blocks<Format, 1, kApart>(d, weights, next, acc);
+  if (d.n_tokens == 2) return dot_blocks<Format, 2, kApart>(d, weights, next, acc);
+  if (d.n_tokens == 3) return dot_blocks<Format, 3, kApart>(d, weights, next, acc);
+  dot_blocks<Format, 4, kApart>(d, weights, next, acc);
 }
 
 // The same with one token for blocks of several sub-blocks: their products come in the order in which registers hold the codes, and wait
@@ -266,10 +287,15 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
     last = s.rows;
   }
   for (int64_t i = 0; i < n_panels * d.n_tokens; ++i) store(s.acc + 16 * i, zero());
-  // What follows the last panel is asked for, too: it may be another thread's, and past the end it does no harm.
-  const auto behind = [&](const uint8_t* weights) { return weights == s.rows ? weights : weights + 16 * d.row_bytes; };
+  // What is read after the last panel is asked for, too; past the end it does no harm.
+  const auto behind = [&](const uint8_t* weights) {
+    if (weights == last && end == d.n_rows && d.next != nullptr) return d.next;
+    return weights == s.rows ? weights : weights + 16 * d.row_bytes;
+  };
   if (n_panels == 1 && d.n_tokens <= (kHasBlock<Format> ? kFewTokens : kHasSubBlocks<Format> ? 1 : 0)) {
-    if constexpr (kHasBlock<Format>) dot_blocks_with_few<Format>(d, last, behind(last), s.acc);
+    if constexpr (kHasBlock<Format>)
+      rows_apart<Format>(d) ? dot_blocks_with_few<Format, true>(d, last, behind(last), s.acc)
+                            : dot_blocks_with_few<Format, false>(d, last, behind(last), s.acc);
     if constexpr (kHasSubBlocks<Format>) dot_sub_blocks<Format>(d, last, behind(last), s.panel, s.acc);
     for (int64_t t = 0; t < d.n_tokens; ++t) store_n(d.out + t * d.out_stride + first, load(s.acc + 16 * t), n_last);
     return;

@@ -123,6 +123,9 @@ struct Q8_0 {
 
 // The sixteen values of IQ4_NL, from -127 to 113, plus 127.
 constexpr uint8_t kIq4Table[16] = {0, 23, 44, 62, 78, 92, 105, 117, 128, 140, 152, 165, 180, 196, 216, 240};
+// As an EntrySum wants them: where it says so, without the 127.
+constexpr uint8_t kIq4Signed[16] = {129, 152, 173, 191, 207, 221, 234, 246, 1, 13, 25, 38, 53, 69, 89, 113};
+inline Bytes iq4_entries(Bytes codes) { return lookup(kSignedEntries ? kIq4Signed : kIq4Table, codes); }
 
 struct IQ4_NL {
   static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 127, kMaxQ = 240;

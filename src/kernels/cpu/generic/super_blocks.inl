@@ -274,13 +274,13 @@ struct IQ4_XS {
   static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
     for (int b = 0; b < 8; ++b, q += 32) {
       if (b % 2 == 0) ask(b / 2);
-      ByteSum<kMaxQ, kOffset, 8> sum;
+      EntrySum<kMaxQ, kOffset, 8> sum;
       sum.begin(of_x[b].sums[2]);
       Bytes v[4];
       transpose16(p + 8 + 16 * b, stride, v);
       for (int c = 0; c < 4; ++c) {
-        sum.add(lookup(kIq4Table, low_nibbles(v[c])), q + 4 * c);
-        sum.add(lookup(kIq4Table, high_nibbles(v[c])), q + 16 + 4 * c);
+        sum.add(iq4_entries(low_nibbles(v[c])), q + 4 * c);
+        sum.add(iq4_entries(high_nibbles(v[c])), q + 16 + 4 * c);
       }
       dot[b] = sum.end(of_x[b].sums[2]);
     }
