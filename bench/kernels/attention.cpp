@@ -32,7 +32,8 @@ using enum TensorType;
 constexpr AttentionShape kFull{8, 1, 512, 0}, kSliding{8, 1, 256, 512}, kWide{16, 1, 512, 0},
     kFullOfTwo{8, 2, 512, 0}, kSlidingOfTwo{8, 2, 256, 512}, kSlidingOfEight{16, 8, 256, 1024};
 
-// E2B's layers, the full layers of the 12B shape, and layers of several KV heads: E4B's and the sliding ones of 12B.
+// E2B's layers, the full layers of the 12B shape, and layers of several KV heads: E4B's and the sliding ones
+// of 12B.
 const Case kCases[] = {
     {"decode full 512", kFull, 1, 511, F16},
     {"decode full 4k", kFull, 1, 4095, F16},

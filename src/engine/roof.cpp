@@ -70,8 +70,9 @@ double measure_peak(Peak peak, ThreadPool& pool) {
 
 using ReadStreams = uint64_t (*)(const uint64_t* words, int64_t n);
 
-// The sum of n words (a multiple of 32 kStreams), read in kStreams places in turn, each of them in order: what bounds one core
-// is how many misses it has under way, and the prefetchers of several pages have more of them.
+// The sum of n words (a multiple of 32 kStreams), read in kStreams places in turn, each of them in order:
+// what bounds one core is how many misses it has under way, and the prefetchers of several pages have more of
+// them.
 template <int kStreams>
 uint64_t read_streams(const uint64_t* words, int64_t n) {
   const int64_t n_each = n / kStreams;

@@ -28,9 +28,9 @@ struct Roof {
 Result<Roof> measure_roof(ThreadPool& pool);
 
 // Bytes per second that all of the pool's threads together read from memory: the best of many passes over
-// parts of a buffer three times as large as all the machine's last caches, so that none is read from them (but at most
-// 1 GiB and a quarter of the memory that this process may use). Passes take turns at reading in one, four and eight places a
-// thread: kernels read in several, and come above what one stream gets.
+// parts of a buffer three times as large as all the machine's last caches, so that none is read from them
+// (but at most 1 GiB and a quarter of the memory that this process may use). Passes take turns at reading in
+// one, four and eight places a thread: kernels read in several, and come above what one stream gets.
 double measure_read_bandwidth(ThreadPool& pool);
 
 // Of the CPU's largest cache; 0: the system does not say. Weights that fit are not read from memory.

@@ -1,6 +1,6 @@
 // Cuts attention over the caches of several sequences into tiles and deals them to threads. Where there are
-// fewer tiles than keep all threads busy, as when decoding, their spans are dealt out as well, and where a cell holds
-// several heads, all heads of a span are read before the next one; the bits are the same.
+// fewer tiles than keep all threads busy, as when decoding, their spans are dealt out as well, and where a
+// cell holds several heads, all heads of a span are read before the next one; the bits are the same.
 #include <algorithm>
 #include <optional>
 
@@ -57,9 +57,10 @@ void CpuBackend::attention(std::span<const Segment> segments, const AttentionSha
   }
   const int64_t n_wanted = 2 * pool_.size();  // pieces that keep the threads about equally busy
   // A few rows are bound by memory, which brings whole pages of cells: the other heads of a span come along.
-  const bool heads_together = shape.n_kv_heads > 1 && std::ranges::all_of(tiles_, [&](const AttentionTile& tile) {
-    return tile.n_rows == tile.segment->n_rows;
-  });
+  const bool heads_together =
+      shape.n_kv_heads > 1 && std::ranges::all_of(tiles_, [&](const AttentionTile& tile) {
+        return tile.n_rows == tile.segment->n_rows;
+      });
   const bool few_tiles = pool_.size() > 1 && static_cast<int64_t>(tiles_.size()) < n_wanted;
   if ((few_tiles || heads_together) && n_spans >= n_wanted && n_floats <= kMaxPartialFloats)
     return attend_split(call, n_spans, n_floats);
@@ -77,8 +78,8 @@ void CpuBackend::attend_whole(const AttentionCall& call) {
   });
 }
 
-// Every span by itself, then each query's spans together. Units are the spans of all tiles; those of one sequence's rows
-// take turns head by head.
+// Every span by itself, then each query's spans together. Units are the spans of all tiles; those of one
+// sequence's rows take turns head by head.
 void CpuBackend::attend_split(const AttentionCall& call, int64_t n_spans, int64_t n_floats) {
   const int64_t dim = call.shape.head_dim, n_heads = call.shape.n_kv_heads;
   float* memory = partial_scratch_.get<float>(static_cast<size_t>(n_floats));
@@ -105,7 +106,8 @@ void CpuBackend::attend_split(const AttentionCall& call, int64_t n_spans, int64_
   share(n_queries, [&](int64_t begin, int64_t end, int) {
     int64_t first_query = 0;
     for (const AttentionTile& tile : tiles_) {
-      const int64_t from = std::max(begin - first_query, int64_t{0}), to = std::min(end - first_query, tile.n_queries());
+      const int64_t from = std::max(begin - first_query, int64_t{0}),
+                    to = std::min(end - first_query, tile.n_queries());
       first_query += tile.n_queries();
       if (from >= to) continue;
       const int64_t first = tile.first_span();

@@ -55,8 +55,10 @@ Int8Rows CpuBackend::round_rows(const float* x, int64_t n_rows, int64_t k) {
   return rows;
 }
 
-// Rows [first_row, first_row + n_rows) of one product; `next`: what the same thread reads after them, if it is known.
-void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch, const uint8_t* next) {
+// Rows [first_row, first_row + n_rows) of one product; `next`: what the same thread reads after them, if it
+// is known.
+void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch,
+                          const uint8_t* next) {
   dot_rows(job, first_row, n_rows, scratch, next);
   const float factor = job.weight.factor();
   if (factor == 1) return;
@@ -67,7 +69,8 @@ void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
 }
 
 // The same without the weight's scale.
-void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch, const uint8_t* next) {
+void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch,
+                          const uint8_t* next) {
   const Tensor& weight = job.weight;
   const int64_t k = weight.n_columns(), stride = static_cast<int64_t>(weight.row_bytes());
   float* out = job.out + first_row;

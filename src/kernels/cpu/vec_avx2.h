@@ -433,7 +433,8 @@ struct EntrySum {
     const __m256i one = _mm256_set1_epi16(1), four = broadcast4(x), size = _mm256_abs_epi8(four);
     const __m256i p = _mm256_maddubs_epi16(size, _mm256_sign_epi8(w.a, four));
     const __m256i q = _mm256_maddubs_epi16(size, _mm256_sign_epi8(w.b, four));
-    sum = {_mm256_add_epi32(sum.a, _mm256_madd_epi16(p, one)), _mm256_add_epi32(sum.b, _mm256_madd_epi16(q, one))};
+    sum = {_mm256_add_epi32(sum.a, _mm256_madd_epi16(p, one)),
+           _mm256_add_epi32(sum.b, _mm256_madd_epi16(q, one))};
   }
   Ints end(const int16_t*) const { return sum; }
 };

@@ -395,8 +395,8 @@ struct ByteSum {
   }
   Ints end(const int16_t*) const { return sum; }
 };
-// The same for entries of a table and few tokens. Where kSignedEntries, add() takes w - kOffset, which is not -128, as
-// signed bytes.
+// The same for entries of a table and few tokens. Where kSignedEntries, add() takes w - kOffset, which is not
+// -128, as signed bytes.
 constexpr bool kSignedEntries = false;
 template <int kMaxQ, int kOffset, int kGroups>
 using EntrySum = ByteSum<kMaxQ, kOffset, kGroups>;

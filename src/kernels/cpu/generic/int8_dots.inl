@@ -97,7 +97,8 @@ inline void prefetch_share(const uint8_t* panel, int64_t stride, int64_t share) 
   for (int i = 0; i < n_bytes; i += 64) prefetch(p + i);
 }
 
-// Where rows lie apart, as one head of a cache's cells does, a share has a quarter of its bytes from each of four rows.
+// Where rows lie apart, as one head of a cache's cells does, a share has a quarter of its bytes from each of
+// four rows.
 template <class Format>
 inline bool rows_apart(const Int8Dots& d) {
   return d.row_bytes != d.k / Format::kBlock * Format::kBytes;
