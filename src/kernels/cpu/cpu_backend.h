@@ -127,10 +127,8 @@ class CpuBackend final : public Backend {
   bool wants_int8(const Tensor& weight) const;
   Int8Rows round_rows(const float* x, int64_t n_rows, int64_t k);
   void run_jobs(int64_t k);
-  void run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch,
-                const uint8_t* next = nullptr);
-  void dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch,
-                const uint8_t* next = nullptr);
+  void run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
+  void dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
   void score_rows(const MatmulJob& job, std::span<const int32_t> rows, float* out);
   void screen_all(const BestRows& request, const ScreenRows& input);
   bool screened_candidates(const BestRows& request, const MatmulJob& job);

@@ -55,11 +55,9 @@ Int8Rows CpuBackend::round_rows(const float* x, int64_t n_rows, int64_t k) {
   return rows;
 }
 
-// Rows [first_row, first_row + n_rows) of one product; `next`: what the same thread reads after them, if it
-// is known.
-void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch,
-                          const uint8_t* next) {
-  dot_rows(job, first_row, n_rows, scratch, next);
+// Rows [first_row, first_row + n_rows) of one product.
+void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch) {
+  dot_rows(job, first_row, n_rows, scratch);
   const float factor = job.weight.factor();
   if (factor == 1) return;
   for (int64_t token = 0; token < job.n_tokens; ++token) {
@@ -69,8 +67,7 @@ void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
 }
 
 // The same without the weight's scale.
-void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch,
-                          const uint8_t* next) {
+void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch) {
   const Tensor& weight = job.weight;
   const int64_t k = weight.n_columns(), stride = static_cast<int64_t>(weight.row_bytes());
   float* out = job.out + first_row;
@@ -78,7 +75,7 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
     std::byte* memory = scratch.get<std::byte>(int8_scratch_bytes(stride, job.n_tokens));
     kernels_.int8_dots[int8_format(weight.type)]({reinterpret_cast<const uint8_t*>(weight.row(first_row)),
                                                   stride, n_rows, k, job.x_int8, job.n_tokens, out,
-                                                  job.out_stride, memory, next});
+                                                  job.out_stride, memory});
     return;
   }
   FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride};
@@ -124,9 +121,7 @@ void CpuBackend::run_jobs(int64_t k) {
       const int64_t job_begin = j == 0 ? 0 : end[j - 1], piece_end = std::min(panel_end, end[j]);
       const int64_t row = (panel - job_begin) * kPanelRows;
       const int64_t row_end = std::min((piece_end - job_begin) * kPanelRows, jobs[j].weight.n_rows());
-      const bool goes_on = piece_end < panel_end && jobs[j + 1].weight.type == jobs[j].weight.type;
-      const auto* next = goes_on ? reinterpret_cast<const uint8_t*>(jobs[j + 1].weight.row(0)) : nullptr;
-      if (row < row_end) run_rows(jobs[j], row, row_end - row, scratch_[static_cast<size_t>(thread)], next);
+      if (row < row_end) run_rows(jobs[j], row, row_end - row, scratch_[static_cast<size_t>(thread)]);
       panel = piece_end;
     }
   }, pieces_per_thread);

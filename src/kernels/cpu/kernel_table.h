@@ -50,8 +50,6 @@ struct Int8Dots {
   float* out;
   int64_t out_stride;
   void* scratch;  // int8_scratch_bytes(), 64-byte aligned
-  const uint8_t* next =
-      nullptr;  // sixteen rows that are likely to be read after these; without, those behind them
 };
 
 // Rows of a weight are multiplied in panels of so many. Up to kFewTokens tokens are bound by memory and have paths of their

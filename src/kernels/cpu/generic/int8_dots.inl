@@ -288,11 +288,8 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
     last = s.rows;
   }
   for (int64_t i = 0; i < n_panels * d.n_tokens; ++i) store(s.acc + 16 * i, zero());
-  // What is read after the last panel is asked for, too; past the end it does no harm.
-  const auto behind = [&](const uint8_t* weights) {
-    if (weights == last && end == d.n_rows && d.next != nullptr) return d.next;
-    return weights == s.rows ? weights : weights + 16 * d.row_bytes;
-  };
+  // What follows the last panel is asked for, too: it may be another thread's, and past the end it does no harm.
+  const auto behind = [&](const uint8_t* weights) { return weights == s.rows ? weights : weights + 16 * d.row_bytes; };
   if (n_panels == 1 && d.n_tokens <= (kHasBlock<Format> ? kFewTokens : kHasSubBlocks<Format> ? 1 : 0)) {
     if constexpr (kHasBlock<Format>)
       rows_apart<Format>(d) ? dot_blocks_with_few<Format, true>(d, last, behind(last), s.acc)
