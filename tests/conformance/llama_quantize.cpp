@@ -44,8 +44,9 @@ struct Parameters {
   const ImportanceData* importance;
   const void *overrides, *types;
   const int32_t* pruned;
+  int32_t others[2];  // left at their defaults
 };
-static_assert(sizeof(Parameters) == 56);
+static_assert(sizeof(Parameters) == 64);
 
 struct Library {
   bool (*load_importance)(const std::string& path, Importance& importance);
