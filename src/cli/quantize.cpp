@@ -27,7 +27,6 @@ struct Flags {
   int64_t max_chunks = 0;
   int n_threads = 0;
   int64_t tune_tokens = 0;
-  double code_rate = 0.02, scale_rate = 1e-3, pull = 0.3;
   bool gptq = false, tune = false, json = false;
 };
 
@@ -167,9 +166,6 @@ train::TuneOptions tune_options(const Flags& flags, const QuantizeOptions& optio
                                 const Progress& progress) {
   train::TuneOptions tuning;
   if (flags.tune_tokens > 0) tuning.n_tokens = flags.tune_tokens;
-  tuning.code_rate = flags.code_rate;
-  tuning.scale_rate = flags.scale_rate;
-  tuning.pull = flags.pull;
   tuning.n_threads = options.n_threads;
   tuning.progress = progress;
   return tuning;
@@ -251,13 +247,9 @@ Run add_quantize(CLI::App& app) {
                "second moments tell");
   app.add_flag("--tune", flags->tune,
                "the same, and then codes, scales and gains are refined by gradients until the whole model's "
-               "probabilities "
-               "come nearer to the original's (56 bytes of memory a weight)");
+               "probabilities come nearer to the original's (56 bytes of memory a weight)");
   app.add_option("--tune-tokens", flags->tune_tokens, "tokens to tune on (default 2 million)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
-  app.add_option("--code-rate", flags->code_rate, "");
-  app.add_option("--scale-rate", flags->scale_rate, "");
-  app.add_option("--pull", flags->pull, "");
   app.add_option("--calibrate", flags->calibrate,
                  "texts for --gptq and targets (default for a model of the lab language: text of it)");
   app.add_option("--kv", flags->kv,
