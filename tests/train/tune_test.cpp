@@ -168,7 +168,7 @@ class Tune : public testing::Test {
   }
   static TuneOptions options() {
     TuneOptions o;
-    o.n_tokens = 60 * 128, o.batch_tokens = 128, o.row_length = 32;
+    o.n_tokens = 60 * 128, o.batch_tokens = 128, o.row_length = 32, o.code_rate = 0.02;
     return o;
   }
 
