@@ -13,8 +13,8 @@ namespace carat::train {
 namespace {
 
 constexpr int64_t kBlocksAtOnce = 64;
-constexpr float kMargin =
-    0.45f;  // how far beyond its grid a number may go: one step more and it would round off it
+// A number further beyond its grid's end than this would only take longer to come back.
+constexpr float kMargin = 0.45f;
 
 int64_t matrix_size(const Shape& shape) { return shape[0] * shape[1]; }
 
@@ -23,7 +23,7 @@ int64_t matrix_size(const Shape& shape) { return shape[0] * shape[1]; }
 // One block's grid, and its codes.
 class TunedCodes::Block {
  public:
-  Block(const GridFormat& format, const std::byte* block, int64_t length, size_t n_bytes) : length_(length) {
+  Block(const GridFormat& format, const std::byte* block, size_t n_bytes) {
     std::byte scratch[kMaxGridBlock * 2];
     std::memcpy(scratch, block, n_bytes);
     grid_.read(format, scratch);
@@ -39,7 +39,6 @@ class TunedCodes::Block {
   float value(int64_t i, int code) const { return grid_.value(static_cast<int>(i), code); }
 
  private:
-  int64_t length_;
   BlockGrid grid_;
 };
 
@@ -65,8 +64,7 @@ TunedCodes::TunedCodes(const Tensor& quantized, const float* original, float pul
     for (int64_t b = begin; b < end; ++b) {
       const float factor =
           factors_.empty() ? 1.0f : factors_[static_cast<size_t>(b * length_ / matrix_size(shape_))];
-      const Block block(format_, blocks_.data() + static_cast<size_t>(b) * block_bytes_, length_,
-                        block_bytes_);
+      const Block block(format_, blocks_.data() + static_cast<size_t>(b) * block_bytes_, block_bytes_);
       for (int64_t i = 0; i < length_; ++i) {
         const auto at = static_cast<size_t>(b * length_ + i);
         if (!block.moves(i)) continue;
@@ -104,7 +102,7 @@ void TunedCodes::step(const AdamStep& codes, const AdamStep& scales, const float
 void TunedCodes::move_block(int64_t b, const AdamStep& codes, const float* gradient) {
   const float factor =
       factors_.empty() ? 1.0f : factors_[static_cast<size_t>(b * length_ / matrix_size(shape_))];
-  const Block block(format_, blocks_.data() + static_cast<size_t>(b) * block_bytes_, length_, block_bytes_);
+  const Block block(format_, blocks_.data() + static_cast<size_t>(b) * block_bytes_, block_bytes_);
   float* numbers = numbers_.data() + b * length_;
   float of_numbers[kMaxGridBlock];
   double of_scale = 0, of_minimum = 0;
@@ -132,7 +130,7 @@ void TunedCodes::write_block(int64_t b) {
     store_f16(reinterpret_cast<uint8_t*>(bytes) + where, scale_start_[s] * std::exp(log_factor_[s]));
     ++s;
   }
-  const Block block(format_, bytes, length_, block_bytes_);
+  const Block block(format_, bytes, block_bytes_);
   uint8_t codes[kMaxGridBlock];
   for (int64_t i = 0; i < length_; ++i)
     codes[i] = static_cast<uint8_t>(block.code(i, numbers_[static_cast<size_t>(b * length_ + i)]));
