@@ -12,7 +12,7 @@ command -v node >/dev/null || scripts/setup.sh nodejs npm
 (cd tests/conformance && { npm ls >/dev/null 2>&1 || npm install --silent; })
 scripts/build.sh
 
-cmake --build --preset release --target codec_conformance importance_conformance
+cmake --build --preset release --target codec_conformance importance_conformance llama_quantize_conformance
 build/release/tests/conformance/codec_conformance \
   tests/conformance/node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so
 
@@ -30,6 +30,6 @@ node tests/conformance/template.mjs "$carat"
 if [ -e models/lab-s.gguf ]; then
   node tests/conformance/tokens.mjs "$carat" models/lab-s.gguf
   node tests/conformance/lab.mjs "$carat"
-  node tests/conformance/imatrix.mjs "$carat" build/release/tests/conformance/importance_conformance
+  node tests/conformance/imatrix.mjs "$carat" build/release/tests/conformance/{importance,llama_quantize}_conformance
   node tests/conformance/hub.mjs "$carat"
 fi

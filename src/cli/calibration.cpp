@@ -9,13 +9,12 @@ namespace carat::cli {
 namespace {
 
 constexpr uint64_t kLabSeed = 0xca11b;
-constexpr size_t kLabTokens = 128 * 512;
 
-CalibrationText lab_text(const Tokenizer& tokenizer) {
+CalibrationText lab_text(const Tokenizer& tokenizer, size_t n_tokens) {
   const lab::Language language = lab::family_language();
   Random random(kLabSeed);
   CalibrationText text{"lab language", tokenizer.encode("", {})};
-  while (text.tokens.size() < kLabTokens) {
+  while (text.tokens.size() < n_tokens) {
     const auto tokens = tokenizer.encode(language.draw(random).text(), {.add_bos = false});
     text.tokens.insert(text.tokens.end(), tokens.begin(), tokens.end());
   }
@@ -24,8 +23,8 @@ CalibrationText lab_text(const Tokenizer& tokenizer) {
 
 }  // namespace
 
-Result<std::vector<CalibrationText>> calibration_texts(const Model& model,
-                                                       const std::vector<std::string>& files) {
+Result<std::vector<CalibrationText>> calibration_texts(const Model& model, const std::vector<std::string>& files,
+                                                       size_t n_lab_tokens) {
   std::vector<CalibrationText> texts;
   for (const std::string& file : files) {
     const std::string content = TRY(read_file(file));
@@ -34,7 +33,7 @@ Result<std::vector<CalibrationText>> calibration_texts(const Model& model,
   if (!files.empty()) return texts;
   if (!check_speaks_lab(model))
     return fail("{}: which text? Only models of the lab language have one of their own", model.file.path);
-  texts.push_back(lab_text(model.tokenizer));
+  texts.push_back(lab_text(model.tokenizer, n_lab_tokens));
   return texts;
 }
 

@@ -11,8 +11,9 @@
 namespace carat::cli {
 
 // The files as tokens, special tokens in them read as such. Without files: text of the lab language, if that
-// is the model's; otherwise an error that asks for a file.
-Result<std::vector<CalibrationText>> calibration_texts(const Model& model,
-                                                       const std::vector<std::string>& files);
+// is the model's, about n_lab_tokens of it; otherwise an error that asks for a file.
+inline constexpr size_t kLabTokens = 128 * 512;
+Result<std::vector<CalibrationText>> calibration_texts(const Model& model, const std::vector<std::string>& files,
+                                                       size_t n_lab_tokens = kLabTokens);
 
 }  // namespace carat::cli

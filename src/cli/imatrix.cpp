@@ -11,7 +11,7 @@ namespace carat::cli {
 namespace {
 
 struct Flags {
-  std::string file, out, format = "gguf";
+  std::string file, out, format = "gguf", kv = "f16";
   std::vector<std::string> texts;
   int64_t n_ctx = 512, max_chunks = 0;
   int n_threads = 0;
@@ -43,6 +43,7 @@ Result<int> run_imatrix(const Flags& flags) {
       TRY(collect_importance(model, texts,
                              {.n_ctx = flags.n_ctx,
                               .max_chunks = flags.max_chunks,
+                              .kv = TRY(parse_kv_type(flags.kv)),
                               .n_threads = flags.n_threads > 0 ? flags.n_threads : default_thread_count(),
                               .progress = bar.callback()},
                              flags.head));
@@ -66,6 +67,7 @@ Run add_imatrix(CLI::App& app) {
       ->check(CLI::Range(2, 1 << 20));
   app.add_option("--chunks", flags->max_chunks, "at most so many pieces (default: all)")
       ->check(CLI::Range(1, 1 << 24));
+  app.add_option("--kv", flags->kv, "cache that the texts go through (default f16)");
   app.add_option("-t,--threads", flags->n_threads, "threads (default: one per fast core)")
       ->check(CLI::Range(1, 1024));
   return [flags] { return run_imatrix(*flags); };

@@ -12,6 +12,7 @@
 #include "cli/common.h"
 #include "cli/outputs.h"
 #include "cli/quantize_target.h"
+#include "cli/quantize_tune.h"
 #include "eval/compensate.h"
 #include "report/terminal.h"
 
@@ -19,19 +20,21 @@ namespace carat::cli {
 namespace {
 
 struct Flags {
-  std::string in, out, type, embedding_type, imatrix, lattice = "auto";
+  std::string in, out, type, embedding_type, imatrix, lattice = "auto", kv = "f16";
   std::string target_size;
   double target_kld = 0;
   std::vector<std::string> overrides, calibrate;
   int64_t max_chunks = 0;
   int n_threads = 0;
-  bool gptq = false, json = false;
+  int64_t tune_tokens = 0;
+  bool gptq = false, tune = false, json = false;
 };
 
 // What texts decided before anything is written.
 struct Calibrated {
   std::vector<CompensatedTensor> tensors;
   std::optional<Decision> decision;
+  std::optional<train::TuneResult> tuned;
 };
 
 double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
@@ -74,6 +77,15 @@ void print_compensated(const std::vector<CompensatedTensor>& tensors) {
                   tensors.size(), percent(error.compensated, error.plain)));
 }
 
+void print_tuned(const train::TuneResult& tuned) {
+  const std::string change =
+      fmt::format("divergence on text kept back {:.3g} -> {:.3g} nats", tuned.before, tuned.after);
+  if (tuned.tensors.empty())
+    print_line(fmt::format("notice: tuning did not help and is not used: {}", change));
+  else
+    print_line(fmt::format("{} tensors tuned: {}", tuned.tensors.size(), change));
+}
+
 // "types: 20 Q4_K, 13 Q5_K, 8 Q6_K"
 void print_decision(const Decision& decision) {
   std::map<TensorType, int> counts;
@@ -94,6 +106,7 @@ void print_summary(const QuantizeSummary& summary, const Calibrated& calibrated,
                            summary.n_tensors_in_blocks));
   print_compensated(calibrated.tensors);
   if (calibrated.decision) print_decision(*calibrated.decision);
+  if (calibrated.tuned) print_tuned(*calibrated.tuned);
   print_lattices(summary);
   print_fallbacks(summary);
   if (summary.n_tensors_as_wanted == 0)
@@ -116,6 +129,11 @@ void print_json(const QuantizeSummary& summary, const Calibrated& calibrated, co
   j["n_compensated"] = calibrated.tensors.size();
   j["plain_error"] = total_error(calibrated.tensors).plain;
   j["compensated_error"] = total_error(calibrated.tensors).compensated;
+  if (calibrated.tuned) {
+    j["n_tuned"] = calibrated.tuned->tensors.size();
+    j["kld_before_tuning"] = calibrated.tuned->before;
+    j["kld_after_tuning"] = calibrated.tuned->after;
+  }
   if (calibrated.decision) {
     j["expected_kld"] = calibrated.decision->expected;
     for (const auto& [name, type] : calibrated.decision->types) j["types"][name] = type_name(type);
@@ -144,30 +162,50 @@ Result<QuantizeOptions> options_of(const Flags& flags) {
 
 bool has_target(const Flags& flags) { return !flags.target_size.empty() || flags.target_kld > 0; }
 
+train::TuneOptions tune_options(const Flags& flags, const QuantizeOptions& options,
+                                const Progress& progress) {
+  train::TuneOptions tuning;
+  if (flags.tune_tokens > 0) tuning.n_tokens = flags.tune_tokens;
+  tuning.n_threads = options.n_threads;
+  tuning.progress = progress;
+  return tuning;
+}
+
 // Types for the target, then tensors rounded by the texts. The result must outlive the options.
 Result<Calibrated> calibrate(const gguf::File& file, const Flags& flags, QuantizeOptions& options,
                              const Progress& progress) {
   Calibrated result;
-  if (!flags.gptq && !has_target(flags)) return result;
+  if (!flags.gptq && !flags.tune && !has_target(flags)) return result;
   Target target;
   if (!flags.target_size.empty()) target.bytes = TRY(parse_size(flags.target_size, "--target-size"));
   if (flags.target_kld > 0) target.divergence = flags.target_kld;
+  target.kv = TRY(parse_kv_type(flags.kv));
   const auto model = TRY(make_model(file));
   const auto texts = TRY(calibration_texts(*model, flags.calibrate));
+  const train::TuneOptions tuning = tune_options(flags, options, progress);
+  std::vector<std::vector<Token>> longer_texts;
+  if (flags.tune) longer_texts = TRY(tuning_texts(*model, flags.calibrate, tuning));
   if (has_target(flags)) result.decision = TRY(decide_types(model, texts, target, options, progress));
-  if (!flags.gptq) return result;
+  if (!flags.gptq && !flags.tune) return result;
   CompensateOptions compensation;
   compensation.keep_lattices = options.keep_lattices;
   compensation.calibration = {
-      .max_chunks = flags.max_chunks, .n_threads = options.n_threads, .progress = progress};
+      .max_chunks = flags.max_chunks, .kv = target.kv, .n_threads = options.n_threads, .progress = progress};
   result.tensors = TRY(compensate(model, TRY(plan_types(file, options)), texts, compensation));
   use(result.tensors, options);
+  if (!flags.tune) return result;
+  result.tuned = TRY(quantize_and_tune(*model, options, longer_texts, tuning));
+  for (const train::TunedTensor& tensor : result.tuned->tensors)
+    options.encoded.insert_or_assign(tensor.name, std::span<const std::byte>(tensor.bytes));
   return result;
 }
 
 Result<int> run_quantize(const CLI::App& app, const Flags& flags) {
-  if (!flags.gptq) TRY(refuse(app, {"--chunks"}, "is for --gptq"));
-  if (!flags.gptq && !has_target(flags)) TRY(refuse(app, {"--calibrate"}, "is for --gptq and targets"));
+  const bool compensates = flags.gptq || flags.tune;
+  if (!compensates) TRY(refuse(app, {"--chunks"}, "is for --gptq"));
+  if (!compensates && !has_target(flags))
+    TRY(refuse(app, {"--calibrate", "--kv"}, "is for --gptq, --tune and targets"));
+  if (!flags.tune) TRY(refuse(app, {"--tune-tokens"}, "is for --tune"));
   QuantizeOptions options = TRY(options_of(flags));
   TRY(check_outputs({flags.out}, {flags.in, flags.imatrix}));
   ImportanceMatrix importance;
@@ -207,8 +245,16 @@ Run add_quantize(CLI::App& app) {
   app.add_flag("--gptq", flags->gptq,
                "error-compensating rounding: what a weight loses is made up for by the others, as a text's "
                "second moments tell");
+  app.add_flag("--tune", flags->tune,
+               "the same, and then codes, scales and gains are refined by gradients until the whole model's "
+               "probabilities come nearer to the original's (56 bytes of memory a weight)");
+  app.add_option("--tune-tokens", flags->tune_tokens, "tokens to tune on (default 2 million)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   app.add_option("--calibrate", flags->calibrate,
                  "texts for --gptq and targets (default for a model of the lab language: text of it)");
+  app.add_option("--kv", flags->kv,
+                 "cache that the file will be used with (f16, q8_0, q8_0/q4_0, …; default f16): the texts go "
+                 "through one");
   app.add_option("--chunks", flags->max_chunks,
                  "at most so many pieces of 512 tokens of these texts (default: all)")
       ->check(CLI::Range(1, 1 << 24));

@@ -99,7 +99,7 @@ Result<uint64_t> parse_size(const std::string& text, std::string_view flag) {
 Result<Decision> decide_types(std::shared_ptr<const Model> model, const std::vector<CalibrationText>& texts,
                               const Target& target, QuantizeOptions& options, const Progress& progress) {
   const CalibrationOptions calibration{
-      .max_chunks = target.n_chunks, .n_threads = options.n_threads, .progress = progress};
+      .max_chunks = target.n_chunks, .kv = target.kv, .n_threads = options.n_threads, .progress = progress};
   const auto fixed = TRY(set_by_rules(model->file, options));
   const auto tensors =
       TRY(measure_sensitivity(model, fixed, texts, {calibration, options.type, options.importance}));

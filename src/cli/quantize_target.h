@@ -16,6 +16,7 @@ struct Target {
   std::optional<uint64_t> bytes;     // of the file, at most
   std::optional<double> divergence;  // nats per token on the calibration text, at most
   int64_t n_chunks = 8;              // of the text, for each probe
+  KvType kv = TensorType::F16;       // of the cache that the file will be used with
 };
 
 // "5.0G", "512M", "100000": bytes, units of powers of 1024.

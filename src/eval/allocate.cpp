@@ -89,16 +89,16 @@ Suite suite_of(const CalibrationChunks& chunks) {
   return suite;
 }
 
-// Mean divergences of the models from the reference.
+// Mean divergences of the models, with a cache of type `kv`, from the reference.
 Result<std::vector<double>> divergences(const std::vector<std::shared_ptr<const Model>>& models,
-                                        const std::shared_ptr<const Model>& reference, const Suite& suite,
+                                        KvType kv, const ModelUnderTest& reference, const Suite& suite,
                                         int n_threads, const Progress& progress) {
   LockstepRequest request;
   request.suite = &suite;
-  request.models.push_back({reference});
+  request.models.push_back(reference);
   for (const auto& model : models) {
     request.pairs.push_back({static_cast<int>(request.models.size()), 0});
-    request.models.push_back({model});
+    request.models.push_back({model, kv});
   }
   request.n_threads = n_threads;
   request.progress = progress;
@@ -211,6 +211,7 @@ Result<std::vector<TensorChoices>> measure_sensitivity(std::shared_ptr<const Mod
   const Suite suite = suite_of(TRY(cut_into_chunks(*model, texts, options.calibration)));
   std::vector<Probe> probes = plan_probes(model->file, fixed, options);
   ThreadPool pool(options.calibration.n_threads);
+  const KvType kv = options.calibration.kv;
   for (size_t begin = 0; begin < probes.size(); begin += kProbesAtOnce) {
     const auto some = std::span(probes).subspan(begin, std::min(kProbesAtOnce, probes.size() - begin));
     std::vector<std::vector<std::byte>> blocks;
@@ -223,7 +224,7 @@ Result<std::vector<TensorChoices>> measure_sensitivity(std::shared_ptr<const Mod
       if (options.calibration.progress)
         options.calibration.progress(begin * total + done * some.size(), probes.size() * total, "probing");
     };
-    const auto measured = TRY(divergences(models, model, suite, options.calibration.n_threads, progress));
+    const auto measured = TRY(divergences(models, kv, {model, kv}, suite, options.calibration.n_threads, progress));
     for (size_t i = 0; i < some.size(); ++i) some[i].divergence = measured[i];
   }
   std::vector<TensorChoices> choices;
@@ -247,7 +248,7 @@ Allocation allocate_divergence(std::span<const TensorChoices> tensors, double ma
 Result<double> mean_divergence(std::shared_ptr<const Model> model, std::shared_ptr<const Model> reference,
                                std::span<const CalibrationText> texts, const CalibrationOptions& options) {
   const Suite suite = suite_of(TRY(cut_into_chunks(*reference, texts, options)));
-  return TRY(divergences({model}, reference, suite, options.n_threads, options.progress)).front();
+  return TRY(divergences({model}, options.kv, {reference}, suite, options.n_threads, options.progress)).front();
 }
 
 }  // namespace carat

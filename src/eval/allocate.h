@@ -29,7 +29,7 @@ struct TensorChoices {
 };
 
 struct SensitivityOptions {
-  CalibrationOptions calibration;       // on which the divergence is measured
+  CalibrationOptions calibration;       // on which the divergence is measured, both models with its type of cache
   TensorType probe = TensorType::Q4_K;  // or what fits a tensor's rows instead
   const ImportanceMatrix* importance = nullptr;
 };
@@ -53,7 +53,8 @@ Allocation allocate_bytes(std::span<const TensorChoices> tensors, uint64_t max_b
 // The fewest bytes with so much divergence.
 Allocation allocate_divergence(std::span<const TensorChoices> tensors, double max_divergence);
 
-// Mean divergence of a file's model from `reference` over the texts, nats per token.
+// Mean divergence of a file's model, with a cache of the options' type, from `reference` with one of halves over the
+// texts, nats per token.
 Result<double> mean_divergence(std::shared_ptr<const Model> model, std::shared_ptr<const Model> reference,
                                std::span<const CalibrationText> texts, const CalibrationOptions& options);
 

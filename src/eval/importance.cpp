@@ -89,7 +89,7 @@ Result<void> observe_inputs(std::shared_ptr<const Model> model, const Calibratio
   const Config& config = model->config;
   const int64_t n_rows = std::min<int64_t>(chunks.n_ctx, 512);
   Forward forward = TRY(Forward::create(model, *backend, {.max_rows = n_rows}));
-  KvCache cache = TRY(KvCache::create(config, {chunks.n_ctx, n_rows, TensorType::F16}, *backend));
+  KvCache cache = TRY(KvCache::create(config, {chunks.n_ctx, n_rows, options.kv}, *backend));
   // The head is not run for its inputs: they are the hidden states.
   const Tensor* const output = &model->weights.output;
   uint64_t done = 0;

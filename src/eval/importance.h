@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "eval/tapped_backend.h"
+#include "model/kv_type.h"
 #include "model/model.h"
 #include "quant/importance.h"
 
@@ -24,6 +25,8 @@ struct CalibrationText {
 struct CalibrationOptions {
   int64_t n_ctx = 512;     // tokens of a piece, at most the model's context
   int64_t max_chunks = 0;  // over all texts; 0: all
+  // Of the cache that the texts go through: what a quantized one does to keys and values reaches all inputs behind it.
+  KvType kv = TensorType::F16;
   int n_threads = 1;
   Progress progress{};  // in tokens
 };

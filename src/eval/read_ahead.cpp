@@ -2,7 +2,6 @@
 #include "eval/read_ahead.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "base/check.h"
@@ -21,7 +20,6 @@ ReadAhead::~ReadAhead() {
 }
 
 void ReadAhead::advance() {
-  const auto start = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
   CHECK(n_begun_ < n_total_);
   if (n_begun_ > 0) {
@@ -31,7 +29,6 @@ void ReadAhead::advance() {
   ++n_begun_;
   changed_.notify_all();
   changed_.wait(lock, [&] { return n_read_ >= n_begun_; });
-  waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 void ReadAhead::work() {

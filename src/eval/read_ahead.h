@@ -28,8 +28,6 @@ class ReadAhead {
   // are in memory at any time.
   void advance();
 
-  double waited_seconds() const { return waited_seconds_; }
-
  private:
   void work();
   bool read(const PageGroup& pages);
@@ -37,7 +35,6 @@ class ReadAhead {
 
   std::vector<Step> steps_;
   size_t n_total_;
-  double waited_seconds_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -145,26 +145,27 @@ void set_q2_0(const uint8_t* code, std::byte* block) {
   for (int i = 0; i < 64; ++i) b.qs[i / 4] = byte(b.qs[i / 4] | code[i] << 2 * (i % 4));
 }
 
+// FP4's blocks have scales of other kinds than F16.
 // Ternary formats keep to three codes: so do their encoders.
 constexpr GridFormat kGrids[] = {
-    {TensorType::Q4_0, 16, true, set_nibbles<BlockQ4_0>},
-    {TensorType::Q4_1, 16, true, set_nibbles<BlockQ4_1>},
-    {TensorType::Q5_0, 32, true, set_five_bits<BlockQ5_0>},
-    {TensorType::Q5_1, 32, true, set_five_bits<BlockQ5_1>},
-    {TensorType::Q8_0, 255, true, set_q8_0},
-    {TensorType::Q2_K, 4, true, set_two_bits<BlockQ2_K>},
-    {TensorType::Q3_K, 8, true, set_q3_k},
-    {TensorType::Q4_K, 16, true, set_q4_k},
-    {TensorType::Q5_K, 32, true, set_q5_k},
-    {TensorType::Q6_K, 64, true, set_q6_k},
-    {TensorType::IQ4_NL, 16, false, set_nibbles<BlockIQ4_NL>},
-    {TensorType::IQ4_XS, 16, false, set_iq4_xs},
+    {TensorType::Q4_0, 16, true, set_nibbles<BlockQ4_0>, offsetof(BlockQ4_0, d)},
+    {TensorType::Q4_1, 16, true, set_nibbles<BlockQ4_1>, offsetof(BlockQ4_1, d), offsetof(BlockQ4_1, m)},
+    {TensorType::Q5_0, 32, true, set_five_bits<BlockQ5_0>, offsetof(BlockQ5_0, d)},
+    {TensorType::Q5_1, 32, true, set_five_bits<BlockQ5_1>, offsetof(BlockQ5_1, d), offsetof(BlockQ5_1, m)},
+    {TensorType::Q8_0, 255, true, set_q8_0, offsetof(BlockQ8_0, d)},
+    {TensorType::Q2_K, 4, true, set_two_bits<BlockQ2_K>, offsetof(BlockQ2_K, d), offsetof(BlockQ2_K, dmin)},
+    {TensorType::Q3_K, 8, true, set_q3_k, offsetof(BlockQ3_K, d)},
+    {TensorType::Q4_K, 16, true, set_q4_k, offsetof(BlockQ4_K, d), offsetof(BlockQ4_K, dmin)},
+    {TensorType::Q5_K, 32, true, set_q5_k, offsetof(BlockQ5_K, d), offsetof(BlockQ5_K, dmin)},
+    {TensorType::Q6_K, 64, true, set_q6_k, offsetof(BlockQ6_K, d)},
+    {TensorType::IQ4_NL, 16, false, set_nibbles<BlockIQ4_NL>, offsetof(BlockIQ4_NL, d)},
+    {TensorType::IQ4_XS, 16, false, set_iq4_xs, offsetof(BlockIQ4_XS, d)},
     {TensorType::MXFP4, 16, false, set_nibbles<BlockMXFP4>},
     {TensorType::NVFP4, 16, false, set_nvfp4},
-    {TensorType::TQ1_0, 3, true, set_tq1_0},
-    {TensorType::TQ2_0, 3, true, set_two_bits<BlockTQ2_0>},
-    {TensorType::Q1_0, 2, true, set_q1_0},
-    {TensorType::Q2_0, 3, true, set_q2_0},
+    {TensorType::TQ1_0, 3, true, set_tq1_0, offsetof(BlockTQ1_0, d)},
+    {TensorType::TQ2_0, 3, true, set_two_bits<BlockTQ2_0>, offsetof(BlockTQ2_0, d)},
+    {TensorType::Q1_0, 2, true, set_q1_0, offsetof(BlockQ1_0, d)},
+    {TensorType::Q2_0, 3, true, set_q2_0, offsetof(BlockQ2_0, d)},
 };
 
 }  // namespace
@@ -187,6 +188,13 @@ void BlockGrid::read(const GridFormat& format, std::byte* block) {
   if (!uniform_) {
     CHECK(n_codes_ <= kMaxGridCodes);
     for (int c = 0; c < n_codes_; ++c) decode_all(c, table_[c]);
+    for (int64_t i = 0; i < length; ++i) {  // FP4's codes are not in the order of their values
+      float least = table_[0][i], greatest = least;
+      for (int c = 1; c < n_codes_; ++c)
+        least = std::min(least, table_[c][i]), greatest = std::max(greatest, table_[c][i]);
+      first_[i] = least;
+      step_[i] = (greatest - least) / static_cast<float>(n_codes_ - 1);
+    }
     return;
   }
   float last[kMaxGridBlock];

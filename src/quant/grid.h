@@ -16,6 +16,9 @@ struct GridFormat {
   bool uniform;  // their values are evenly spaced, in order
   // Writes the codes of a whole block in element order and leaves its scales.
   void (*set_codes)(const uint8_t* codes, std::byte* block);
+  // Where the block's F16 scales stand, in bytes; -1: it has none of the kind. A minimum multiplies the value of
+  // code 0, the scale what comes on top of it; without a minimum the scale multiplies all of it.
+  int scale_at = -1, minimum_at = -1;
 };
 
 // nullptr: the type has no codes (floats), or no encoder.
@@ -35,12 +38,17 @@ class BlockGrid {
   float value(int i, int code) const {
     return uniform_ ? first_[i] + static_cast<float>(code) * step_[i] : table_[code][i];
   }
+  // The least of element i's values (uniform grids: code 0's, which is the greatest where the scale is negative), and
+  // the mean distance from one value to the next: values as numbers between 0 and n_codes - 1, which stay when the
+  // block's scale is changed.
+  float origin(int i) const { return first_[i]; }
+  float step(int i) const { return step_[i]; }
 
  private:
   bool uniform_ = true;
   int n_codes_ = 0;
-  float first_[kMaxGridBlock], step_[kMaxGridBlock];  // of a uniform grid
-  float table_[kMaxGridCodes][kMaxGridBlock];         // of any other: [code][element]
+  float first_[kMaxGridBlock], step_[kMaxGridBlock];
+  float table_[kMaxGridCodes][kMaxGridBlock];  // [code][element], of a grid that is not uniform
 };
 
 }  // namespace carat

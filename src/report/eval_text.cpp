@@ -192,11 +192,7 @@ class Writer {
     const std::string cache = fmt::format("{} cache", type_name(report_.rows.front().kv));
     const std::string question = fmt::format("What quantization cost (yardstick B: each file against its own parent with {}", cache);
     if (report_.on_policy_texts.empty()) return divergences(question + ")", &ReportRow::divergence);
-    int64_t n_texts = 0, n_tokens = 0;
-    for (const OnPolicyText& t : report_.on_policy_texts) n_texts += t.n_texts, n_tokens += t.n_tokens;
-    divergences(fmt::format("{}, along {} texts of {} tokens that the parents wrote)", question, format_count(n_texts),
-                            format_count(n_tokens)),
-                &ReportRow::on_policy);
+    divergences(fmt::format("{}, {})", question, on_policy_words(report_)), &ReportRow::on_policy);
     divergences("The same along the suite's text (secondary: nobody's model writes it)", &ReportRow::divergence);
   }
 

@@ -268,10 +268,7 @@ class Page {
                         "to the parent, not quality, and does not rank files of different parents.",
                         type_name(report_.rows.front().kv)));
     if (!report_.on_policy_texts.empty()) {
-      int64_t n_texts = 0, n_tokens = 0;
-      for (const OnPolicyText& t : report_.on_policy_texts) n_texts += t.n_texts, n_tokens += t.n_tokens;
-      put("<p class=\"note\">Along {} texts of {} tokens that the parents wrote:</p>\n", format_count(n_texts),
-          format_count(n_tokens));
+      put("<p class=\"note\">Measured {}:</p>\n", on_policy_words(report_));
       divergences(&ReportRow::on_policy);
       out_ += "<p class=\"note\">Along the suite’s own text (secondary: no model writes it so):</p>\n";
     }

@@ -81,6 +81,13 @@ std::string wins_words(const EvalReport& report, const Divergence& d) {
   return words;
 }
 
+std::string on_policy_words(const EvalReport& report) {
+  int64_t n_texts = 0, n_tokens = 0;
+  for (const OnPolicyText& t : report.on_policy_texts) n_texts += t.n_texts, n_tokens += t.n_tokens;
+  return fmt::format("along {} texts of {} tokens that the parents wrote", format_count(n_texts),
+                     format_count(n_tokens));
+}
+
 std::string machine_words(const Elsewhere& e) {
   std::string text = fmt::format("On {} ({} threads, {}), its figures are within {:.2f} points of right answers and "
                                  "{:.2g} nat of those shown.",

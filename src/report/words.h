@@ -24,6 +24,9 @@ std::string more_items(int64_t n_more_items);            // "+2 400 items" or ""
 // compared.
 std::string wins_words(const EvalReport& report, const Divergence& divergence);
 
+// "along 120 texts of 9 600 tokens that the parents wrote": what on-policy divergences were measured on.
+std::string on_policy_words(const EvalReport& report);
+
 // "On X (2 threads, carat 0.3): figures within 0.02 points and 0.0001 nat of those shown. Within 8 GiB RAM … run …"
 std::string machine_words(const Elsewhere& elsewhere);
 

@@ -57,6 +57,11 @@ TEST_F(Calibration, MistakesAreRefused) {
   expect_refused(carat({"quantize", model, out, "Q4_0", "--lattice", "on"}), "--lattice");
   expect_refused(carat({"quantize", model, out, "Q4_0", "--gptq"}), "which text");
   expect_refused(carat({"quantize", model, out, "Q4_0", "--calibrate", text}), "--calibrate");
+  expect_refused(carat({"quantize", model, out, "Q4_0", "--kv", "q8_0"}), "--kv");
+  expect_refused(carat({"quantize", model, out, "Q4_0", "--gptq", "--calibrate", text, "--kv", "q3"}), "q3");
+  expect_refused(carat({"quantize", model, out, "Q4_0", "--gptq", "--calibrate", text, "--tune-tokens", "9"}),
+                 "--tune-tokens");
+  expect_refused(carat({"quantize", model, out, "Q4_0", "--tune", "--calibrate", text}), "no text has");
 }
 
 TEST_F(Calibration, CompensationChangesCodesOnly) {
@@ -69,6 +74,19 @@ TEST_F(Calibration, CompensationChangesCodesOnly) {
   ASSERT_EQ(carat({"quantize", model, plain, "Q4_0"}).code, 0);
   EXPECT_EQ(content(out).size(), content(plain).size());
   EXPECT_NE(content(out), content(plain));
+  EXPECT_EQ(carat({"logits", out, "--tokens", "2,300,337"}).code, 0);
+}
+
+// The lab's smallest model, tuned for a moment: nearer to the original, in as many bytes.
+TEST_F(Calibration, TuningKeepsTheFormat) {
+  const std::string lab = std::string(CARAT_SOURCE_DIR) + "/models/lab-s.gguf", plain = folder / "plain.gguf";
+  const auto outcome = carat({"quantize", lab, out, "Q4_0", "--tune", "--tune-tokens", "20000", "--chunks", "8", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_GT(json["n_tuned"], 40);
+  EXPECT_LT(json["kld_after_tuning"], json["kld_before_tuning"]);
+  ASSERT_EQ(carat({"quantize", lab, plain, "Q4_0"}).code, 0);
+  EXPECT_EQ(content(out).size(), content(plain).size());
   EXPECT_EQ(carat({"logits", out, "--tokens", "2,300,337"}).code, 0);
 }
 

@@ -1,6 +1,7 @@
-// Importance matrices against ggml: `node imatrix.mjs CARAT IMPORTANCE_CONFORMANCE`. A matrix of each format is collected
+// Importance matrices against ggml and llama.cpp: `node imatrix.mjs CARAT IMPORTANCE_CONFORMANCE LLAMA_QUANTIZE_CONFORMANCE`. A matrix of each format is collected
 // on the lab's models and on one with experts, files are quantized with it, and every tensor must be what ggml's
-// quantizer makes of the same importance. llama.cpp must load the results.
+// quantizer makes of the same importance. llama.cpp must load the results; and where a file has one type, its own quantizer,
+// which reads the matrix with its own loader, must write the same tensors.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,10 +10,11 @@ import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const MODELS = join(HERE, "../../models");
-const GGML = join(HERE, "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-base.so");
-const [carat, compare] = process.argv.slice(2);
-if (!compare) {
-    console.error("usage: node imatrix.mjs CARAT IMPORTANCE_CONFORMANCE");
+const LIBRARIES = join(HERE, "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64");
+const GGML = join(LIBRARIES, "libggml-base.so");
+const [carat, compare, quantizer] = process.argv.slice(2);
+if (!quantizer) {
+    console.error("usage: node imatrix.mjs CARAT IMPORTANCE_CONFORMANCE LLAMA_QUANTIZE_CONFORMANCE");
     process.exit(2);
 }
 const folder = mkdtempSync(join(tmpdir(), "carat-imatrix-"));
@@ -48,13 +50,17 @@ for (const { name, file, types } of CASES) {
         const out = join(folder, "out.gguf");
         const importance = files[i % 2];
         text(carat, ["quantize", file, out, type, "--imatrix", importance, "--lattice", "off", "-t", "1"]);
-        let verdict;
-        try {
-            verdict = text(compare, [GGML, file, importance, out]).trim();
-        } catch (error) {
-            verdict = `FAILED: ${error.stdout}`;
-            ++failures;
-        }
+        const check = (program, args) => {
+            try {
+                return text(program, args).trim();
+            } catch (error) {
+                ++failures;
+                return `FAILED: ${error.stdout}${error.stderr}`;
+            }
+        };
+        const pure = !/_[SM]$/.test(type);
+        const verdict = check(compare, [GGML, file, importance, out]) +
+            (pure ? `; ${check(quantizer, [LIBRARIES, file, importance, out, join(folder, "theirs.gguf")])}` : "");
         const isLoaded = loads(out);
         if (!isLoaded) ++failures;
         console.log(`${name.padEnd(8)} ${type.padEnd(7)} ${verdict}; ${isLoaded ? "loads in llama.cpp" : "FAILS in llama.cpp"}`);

@@ -106,6 +106,23 @@ TEST_F(Observed, TheHeadOnDemand) {
   expect_normed(importance, dense->file, std::string(dense->weights.output.name), "output_norm.weight");
 }
 
+// A quantized cache changes what is behind attention, and nothing before it.
+TEST_F(Observed, TheCacheIsTheOneAskedFor) {
+  const CalibrationText text{"text", tokens(200)};
+  const ImportanceMatrix plain = importance_of(dense),
+                         cached = collect_importance(dense, {&text, 1}, {.n_ctx = 64, .kv = TensorType::Q4_0}).take();
+  const auto sums = [](const ImportanceMatrix& importance, const char* name) {
+    return importance.entries.find(name)->second.sums;
+  };
+  EXPECT_EQ(sums(plain, "blk.0.attn_v.weight"), sums(cached, "blk.0.attn_v.weight"));
+  const auto before = sums(plain, "blk.0.attn_output.weight"), after = sums(cached, "blk.0.attn_output.weight");
+  EXPECT_NE(before, after);
+  double total = 0, other = 0;
+  for (const float v : before) total += v;
+  for (const float v : after) other += v;
+  EXPECT_NEAR(other, total, 0.2 * total);
+}
+
 TEST_F(Observed, ThreadsDoNotMatter) {
   const ImportanceMatrix one = importance_of(dense), three = importance_of(dense, 3);
   for (const auto& [name, entry] : one.entries)

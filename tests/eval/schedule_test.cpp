@@ -110,7 +110,6 @@ TEST_F(ScheduleTest, ReadingAheadCanEndEarly) {
   }
   ReadAhead ahead(steps, 3);
   for (size_t i = 0; i < steps.size() + 2; ++i) ahead.advance();
-  EXPECT_GE(ahead.waited_seconds(), 0);
 }
 
 }  // namespace
