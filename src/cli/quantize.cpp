@@ -248,7 +248,7 @@ Run add_quantize(CLI::App& app) {
   app.add_flag("--tune", flags->tune,
                "the same, and then codes, scales and gains are refined by gradients until the whole model's "
                "probabilities come nearer to the original's (56 bytes of memory a weight)");
-  app.add_option("--tune-tokens", flags->tune_tokens, "tokens to tune on (default 2 million)")
+  app.add_option("--tune-tokens", flags->tune_tokens, "tokens to tune on (default 1 million)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   app.add_option("--calibrate", flags->calibrate,
                  "texts for --gptq and targets (default for a model of the lab language: text of it)");

@@ -17,7 +17,7 @@
 namespace carat::train {
 
 struct TuneOptions {
-  int64_t n_tokens = 2'000'000;                   // seen in all, pieces of the texts drawn at random
+  int64_t n_tokens = 1'000'000;                   // seen in all, pieces of the texts drawn at random
   int64_t batch_tokens = 2048, row_length = 256;  // rows are no longer than the model's context
   // The largest step of a code in steps of its grid, and of scales and gains relative to themselves; both
   // shrink to nothing along a cosine.
