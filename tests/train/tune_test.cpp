@@ -169,6 +169,7 @@ class Tune : public testing::Test {
   static TuneOptions options() {
     TuneOptions o;
     o.n_tokens = 60 * 128, o.batch_tokens = 128, o.row_length = 32, o.code_rate = 0.02;
+    o.scale_rate = 1e-3;
     return o;
   }
 
