@@ -2,6 +2,7 @@
 #include "train/tune.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <numbers>
@@ -170,12 +171,16 @@ class Tuner {
     const auto lanes = batch_.lanes();
     constexpr int64_t kPiece = 8192;
     const auto n = static_cast<int64_t>(gradient_.size());
+    std::atomic<bool> finite{true};  // a code's number that is none could not be rounded
     pool_.parallel_for((n + kPiece - 1) / kPiece, 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t i = begin; i < end; ++i)
-        vector_loops().sum_lanes(lanes.data(), static_cast<int>(lanes.size()), i * kPiece,
-                                 std::min(n, (i + 1) * kPiece), static_cast<float>(1 / sums.weight),
-                                 gradient_.data());
+      for (int64_t i = begin; i < end; ++i) {
+        const double squares = vector_loops().sum_lanes(
+            lanes.data(), static_cast<int>(lanes.size()), i * kPiece, std::min(n, (i + 1) * kPiece),
+            static_cast<float>(1 / sums.weight), gradient_.data());
+        if (!std::isfinite(squares)) finite = false;
+      }
     });
+    if (!finite) return fail("tuning diverged: the gradient is no number");
     return {};
   }
 
