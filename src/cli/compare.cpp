@@ -192,8 +192,6 @@ Result<int> run_compare(const Flags& flags, const CLI::App& app) {
     return compare_lab(flags);
   }
   TRY(refuse(app, {"--lab"}, "chooses models of the lab family, which is judged only where no files are given"));
-  if (flags.asked.until_decided)
-    TRY(refuse(app, {"--resume"}, "keeps the scores of one suite, and --until-decided asks one after another"));
   return compare_files(flags);
 }
 
@@ -236,7 +234,7 @@ Run add_compare(CLI::App& app) {
       ->group(group);
   app.add_option("--resume", flags->resume,
                  "keep what is scored in this file after every pass, and go on from it: after an interruption, the same\n"
-                 "command again")
+                 "command again; with --until-decided, the scores of each look stand in FILE.look-1 and so on")
       ->group(group);
 
   group = "What comes out";

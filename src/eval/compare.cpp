@@ -13,6 +13,7 @@
 #include "eval/guard_weights.h"
 #include "eval/guards.h"
 #include "eval/lockstep.h"
+#include "eval/look_times.h"
 #include "eval/question.h"
 #include "eval/sample.h"
 #include "eval/speed.h"
@@ -134,25 +135,42 @@ Result<void> judge_on_policy(const CompareRequest& request, const Plan& plan, co
   return {};
 }
 
-// What is judged in the end: everything at once, or as much as it took.
+// A fingerprint of what looks depend on besides their scores and limits, so that none are taken up that were others'.
+std::string name_of_judgement(const CompareRequest& request, const Plan& plan) {
+  std::string all = fmt::format("{}, {} {} {} {}", request.source->name(), request.margins.accuracy, request.margins.nll,
+                                request.n_resamples, request.seed);
+  for (const ReportRow& row : plan.rows)
+    all += fmt::format(", {} {} {}", row.fingerprint, type_name(row.kv), static_cast<int>(row.precision));
+  return fingerprint(std::as_bytes(std::span(all)));
+}
+
+// What is judged in the end: everything at once, or as much as it took. With a saved path, the times of looks are kept
+// there, and beside it the scores of each.
 Result<SequentialRun> score(const CompareRequest& request, const Plan& plan, const AssembleOptions& options,
-                            const std::function<double()>& elapsed) {
+                            LookTimes::Clock::time_point start) {
+  int n_looks = 0;
+  std::optional<LookTimes> times;
   const auto run = [&](const Suite& suite) -> Result<LockstepScores> {
-    const LockstepRequest lockstep = lockstep_request(request, plan, suite);
-    return join_shares(lockstep, TRY(run_lockstep(lockstep)), *request.ranks);
+    LockstepRequest lockstep = lockstep_request(request, plan, suite);
+    if (request.source != nullptr && !lockstep.saved_path.empty())
+      lockstep.saved_path += fmt::format(".look-{}", ++n_looks);
+    auto scores = run_lockstep(lockstep);
+    if (!scores && times) TRY(times->leave());
+    return join_shares(lockstep, TRY(std::move(scores)), *request.ranks);
   };
-  if (request.source == nullptr) return SequentialRun{*request.suite, TRY(run(*request.suite)), options.alpha, {}};
+  if (request.source == nullptr) {
+    LockstepScores scores = TRY(run(*request.suite));
+    return SequentialRun{*request.suite, std::move(scores), options.alpha, {}};
+  }
+  times = TRY(LookTimes::open(request.ranks->is_first() ? request.saved_path : "", name_of_judgement(request, plan),
+                              request.sequential, options.alpha, start));
   const auto judge = [&](const Suite& suite, const LockstepScores& scores, double alpha) {
     AssembleOptions look = options;
     look.alpha = alpha;
     return assemble(plan, suite, scores, look);
   };
   // All ranks go on, or none.
-  const auto agreed = [&]() -> double {
-    const double mine = elapsed();
-    const auto first = request.ranks->agree(mine);
-    return first ? *first : mine;
-  };
+  const auto agreed = [&](int64_t n) -> Result<double> { return request.ranks->agree(TRY(times->next(n))); };
   return run_until_decided(request.sequential, options.alpha, *request.source, run, judge, agreed);
 }
 
@@ -160,8 +178,7 @@ Result<SequentialRun> score(const CompareRequest& request, const Plan& plan, con
 
 Result<EvalReport> compare(const CompareRequest& request) {
   CHECK((request.suite != nullptr) != (request.source != nullptr));
-  const auto start = std::chrono::steady_clock::now();
-  const auto elapsed = [start] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  const auto start = LookTimes::Clock::now();
   TRY(check_files(request));
   const int64_t n_ctx = context_of(request);
 
@@ -175,7 +192,7 @@ Result<EvalReport> compare(const CompareRequest& request) {
                           .budget = request.budget,
                           .n_ctx = n_ctx,
                           .n_vocab = config.n_vocab};
-  const SequentialRun run = TRY(score(request, plan, options, elapsed));
+  const SequentialRun run = TRY(score(request, plan, options, start));
   if (request.measure_speed && request.ranks->is_first()) TRY(measure_speeds(request, plan.rows));
   options.alpha = run.alpha;
   EvalReport report = assemble(plan, run.suite, run.scores, options);
@@ -190,7 +207,7 @@ Result<EvalReport> compare(const CompareRequest& request) {
   report.title = request.title;
   report.machine = describe_machine();
   report.n_threads = request.n_threads;
-  report.seconds = elapsed();
+  report.seconds = std::chrono::duration<double>(LookTimes::Clock::now() - start).count();
   return report;
 }
 

@@ -102,7 +102,7 @@ Result<SequentialRun> run_until_decided(const SequentialOptions& options, double
     for (SuiteItem& item : added.items) run.suite.items.push_back(std::move(item));
 
     const auto n = static_cast<int64_t>(run.suite.items.size());
-    const double seconds = elapsed();
+    const double seconds = TRY(elapsed(n));
     more = source.n_left() > 0 ? looks.next(n, seconds) : 0;
     run.alpha = spending.spend(more > 0 ? looks.fraction(n, seconds) : 1);
     const EvalReport report = judge(run.suite, run.scores, run.alpha);

@@ -48,7 +48,8 @@ struct SequentialRun {
 using ScoreItems = std::function<Result<LockstepScores>(const Suite& more)>;
 // All scores so far, judged with this share of false calls allowed.
 using JudgeItems = std::function<EvalReport(const Suite& suite, const LockstepScores& scores, double alpha)>;
-using Seconds = std::function<double()>;  // since the start
+// Since the start, when the items of the next look, n with those before, are scored. Called once for each look.
+using Seconds = std::function<Result<double>(int64_t n)>;
 
 // Takes items, scores and judges them, and each time as many more as there are, until every word is said, the
 // budget ends or no items are left. When to look depends on numbers of items and on time, never on what was

@@ -131,14 +131,27 @@ TEST_F(Compare, TheBuiltInSuiteNeedsNoFile) {
 }
 
 TEST_F(Compare, GoesOnUntilItIsDecided) {
-  const auto outcome = carat({"compare", folder / "a-q4_0.gguf", "--parent", link("a-q4_0.gguf", "a-bf16.gguf"), "--suite", folder / "questions.jsonl",
-                              "--until-decided", "--budget-minutes", "1", "--no-speed", "--json", folder / "j"});
+  const std::vector<std::string> command = {"compare", folder / "a-q4_0.gguf", "--parent",
+                                            link("a-q4_0.gguf", "a-bf16.gguf"), "--suite", folder / "questions.jsonl",
+                                            "--until-decided", "--budget-minutes", "1", "--no-speed", "--json",
+                                            folder / "j", "--resume", folder / "kept"};
+  const auto outcome = carat(command);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const Json report = judgement(folder / "j");
   ASSERT_EQ(report["looks"].size(), 1u);  // all six items of the file at once
   EXPECT_EQ(report["looks"][0]["n_items"], 6);
   EXPECT_NEAR(report["alpha"].get<double>(), 0.05, 1e-12);
   EXPECT_NE(outcome.out.find("Judged after 6 items"), std::string::npos);
+  // The same again goes on from what was kept.
+  const auto again = carat(command);
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(judgement(folder / "j")["looks"], report["looks"]);
+  EXPECT_EQ(judgement(folder / "j")["rows"], report["rows"]);
+  auto other = command;
+  other[8] = "2";
+  const auto refused = carat(other);
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_NE(refused.err.find("'most seconds 60' there and 'most seconds 120' here"), std::string::npos) << refused.err;
 }
 
 TEST_F(Compare, CheckersThatNeedAText) {
@@ -233,6 +246,37 @@ TEST_F(Lab, ItsSuiteJudgesFilesThatSpeakItsLanguage) {
                 .code,
             0);
   expect_refused(carat({"compare", folder / "other.gguf", "--suite", "lab"}), "vocabulary");
+}
+
+// Left after its first look, as an interruption would leave it, a judgement goes on to the same end; and how much time the look
+// took is what the file says.
+TEST_F(Lab, AnInterruptedJudgementHasTheLooksOfAWholeOne) {
+  const std::string parent = models + "/lab-s.gguf", close = folder / "close.gguf", kept = folder / "kept";
+  ASSERT_EQ(carat({"quantize", parent, close, "Q8_0"}).code, 0);
+  const std::vector<std::string> command = {
+      "compare", close, "--parent", close + "=" + parent, "--until-decided", "--max-items", "384", "--budget-minutes", "60",
+      "--no-speed", "--resume", kept, "--json", folder / "j"};
+  ASSERT_EQ(carat(command).code, 0);
+  Json whole = judgement(folder / "j");
+  ASSERT_GE(whole["looks"].size(), 2u);  // so close that the first look does not tell
+  const std::string times = content(kept), header = times.substr(0, times.find("look "));
+  const size_t second = times.find("\nlook ", times.find("\nlook ") + 1);
+  ASSERT_NE(second, std::string::npos) << times;
+  const auto leave_after_first_look = [&](const std::string& looks) {
+    overwrite(kept, header + looks);
+    for (size_t look = 2; look <= whole["looks"].size(); ++look) std::filesystem::remove(kept + ".look-" + std::to_string(look));
+    EXPECT_EQ(carat(command).code, 0);
+    return judgement(folder / "j");
+  };
+  Json resumed = leave_after_first_look(times.substr(header.size(), second + 1 - header.size()));
+  for (const char* key : {"looks", "rows", "comparisons", "suite", "alpha"}) EXPECT_EQ(resumed[key], whole[key]) << key;
+
+  // Of 60 minutes 59 were gone: there is no second look, and the first one may use all of the error.
+  const auto n_first = whole["looks"][0]["n_items"].get<int64_t>();
+  Json late = leave_after_first_look("look " + std::to_string(n_first) + " 3540\n");
+  EXPECT_EQ(late["looks"].size(), 1u);
+  EXPECT_NEAR(late["alpha"].get<double>(), 0.05, 1e-12);
+  EXPECT_LT(whole["looks"][0]["alpha"].get<double>(), 0.05);
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ Steps run(ItemSource& source, const SequentialOptions& options, int64_t decided_
     EXPECT_GT(alpha, 0);
     return with_open(scores.n_items() >= decided_at ? 0 : 2);
   };
-  auto result = run_until_decided(options, 0.05, source, score, judge, [&] { return clock; });
+  auto result = run_until_decided(options, 0.05, source, score, judge, [&](int64_t) { return clock; });
   return {batches, std::move(result)};
 }
 
@@ -221,7 +221,7 @@ Outcome judge_once(Random& random, int n_pairs, double gap, int64_t max_items,
     }
     return report;
   };
-  EXPECT_TRUE(run_until_decided({.max_items = max_items}, 0.05, source, score, judge_them, [] {
+  EXPECT_TRUE(run_until_decided({.max_items = max_items}, 0.05, source, score, judge_them, [](int64_t) {
                 return 0.0;
               }).has_value());
   return outcome;

@@ -239,7 +239,7 @@ inline Outcome judge_once(Random& random, size_t n_files, double gap, int64_t n_
   EvalReport report;
   if (step) {
     const SequentialRun run =
-        run_until_decided({.max_items = n_items}, 0.05, source, score, judge, [] { return 0.0; }).take();
+        run_until_decided({.max_items = n_items}, 0.05, source, score, judge, [](int64_t) { return 0.0; }).take();
     report = judge(run.suite, run.scores, run.alpha);
   } else {
     Suite suite;
