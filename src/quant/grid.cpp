@@ -145,10 +145,10 @@ void set_q2_0(const uint8_t* code, std::byte* block) {
   for (int i = 0; i < 64; ++i) b.qs[i / 4] = byte(b.qs[i / 4] | code[i] << 2 * (i % 4));
 }
 
-// FP4's blocks have scales of other kinds than F16.
+// Q4_0's values -8 … 7 have three significant bits, those of -1, 0 and 1 none. FP4's blocks have scales of other kinds than F16.
 // Ternary formats keep to three codes: so do their encoders.
 constexpr GridFormat kGrids[] = {
-    {TensorType::Q4_0, 16, true, set_nibbles<BlockQ4_0>, offsetof(BlockQ4_0, d)},
+    {TensorType::Q4_0, 16, true, set_nibbles<BlockQ4_0>, offsetof(BlockQ4_0, d), -1, 5},
     {TensorType::Q4_1, 16, true, set_nibbles<BlockQ4_1>, offsetof(BlockQ4_1, d), offsetof(BlockQ4_1, m)},
     {TensorType::Q5_0, 32, true, set_five_bits<BlockQ5_0>, offsetof(BlockQ5_0, d)},
     {TensorType::Q5_1, 32, true, set_five_bits<BlockQ5_1>, offsetof(BlockQ5_1, d), offsetof(BlockQ5_1, m)},
@@ -162,10 +162,10 @@ constexpr GridFormat kGrids[] = {
     {TensorType::IQ4_XS, 16, false, set_iq4_xs, offsetof(BlockIQ4_XS, d)},
     {TensorType::MXFP4, 16, false, set_nibbles<BlockMXFP4>},
     {TensorType::NVFP4, 16, false, set_nvfp4},
-    {TensorType::TQ1_0, 3, true, set_tq1_0, offsetof(BlockTQ1_0, d)},
-    {TensorType::TQ2_0, 3, true, set_two_bits<BlockTQ2_0>, offsetof(BlockTQ2_0, d)},
-    {TensorType::Q1_0, 2, true, set_q1_0, offsetof(BlockQ1_0, d)},
-    {TensorType::Q2_0, 3, true, set_q2_0, offsetof(BlockQ2_0, d)},
+    {TensorType::TQ1_0, 3, true, set_tq1_0, offsetof(BlockTQ1_0, d), -1, 8},
+    {TensorType::TQ2_0, 3, true, set_two_bits<BlockTQ2_0>, offsetof(BlockTQ2_0, d), -1, 8},
+    {TensorType::Q1_0, 2, true, set_q1_0, offsetof(BlockQ1_0, d), -1, 8},
+    {TensorType::Q2_0, 3, true, set_q2_0, offsetof(BlockQ2_0, d), -1, 8},
 };
 
 }  // namespace

@@ -19,6 +19,8 @@ struct GridFormat {
   // Where the block's F16 scales stand, in bytes; -1: it has none of the kind. A minimum multiplies the value of
   // code 0, the scale what comes on top of it; without a minimum the scale multiplies all of it.
   int scale_at = -1, minimum_at = -1;
+  // Significant bits that a scale can have for BF16's 8 to hold scale times value for every code; 0: no useful number.
+  int bf16_scale_bits = 0;
 };
 
 // nullptr: the type has no codes (floats), or no encoder.

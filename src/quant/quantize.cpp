@@ -18,7 +18,6 @@ namespace {
 
 constexpr int64_t kBlockElements = int64_t{1} << 20;
 constexpr int64_t kMaxRowElements = int64_t{1} << 24;
-constexpr uint32_t kQuantizationVersion = 2;
 
 // ---------------------------------------------------------------- planning
 

@@ -42,6 +42,9 @@ struct Recipe {
 // QuantizeOptions::embedding_type.
 Result<Recipe> parse_recipe(std::string_view name);
 
+// The value of general.quantization_version in files with tensors in blocks.
+inline constexpr uint32_t kQuantizationVersion = 2;
+
 // The value of general.file_type; nullopt: the format has no number for such a file.
 std::optional<uint32_t> file_type_of(const Recipe& recipe);
 

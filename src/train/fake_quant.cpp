@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <regex>
 
+#include "quant/block.h"
 #include "quant/codec.h"
+#include "quant/grid.h"
 #include "quant/quantize.h"
 #include "tensor/float_formats.h"
 
@@ -29,18 +32,52 @@ Result<Regexes> compile(const TypeOverrides& overrides) {
   return regexes;
 }
 
+// The nearest F16 number of at most `bits` significant bits.
+float round_to_bits(float x, int bits) {
+  int exponent = 0;
+  const float mantissa = std::frexp(x, &exponent);
+  const float most = std::ldexp(1.0f - std::ldexp(1.0f, -bits), 16);  // rounding up may leave F16's range
+  return std::clamp(std::ldexp(std::nearbyint(std::ldexp(mantissa, bits)), exponent - bits), -most, most);
+}
+
 // One row's blocks, reused from row to row.
 struct RowCoder {
   const Codec& codec;
+  const GridFormat* grid;
   int64_t n;
   std::vector<std::byte> blocks;
 
   RowCoder(TensorType type, int64_t n_)
-      : codec(codec_of(type)), n(n_), blocks(static_cast<size_t>(row_bytes(type, n_))) {}
+      : codec(codec_of(type)),
+        grid(find_grid(type)),
+        n(n_),
+        blocks(static_cast<size_t>(row_bytes(type, n_))) {}
 
   void round_trip(const float* row, float* out) {
     codec.encode(row, n, nullptr, blocks.data());
+    if (grid != nullptr && grid->bf16_scale_bits > 0) coarsen_scales(row);
     codec.decode(blocks.data(), n, out);
+  }
+
+ private:
+  // Where BF16 can hold every value of a block, let it: then the 16-bit master and its quantized file are the same
+  // numbers, whoever converts it (docs/decisions/0018-scales-that-bf16-holds.md).
+  void coarsen_scales(const float* row) {
+    const TypeInfo& info = type_info(codec.type);
+    const auto length = static_cast<int64_t>(info.block_length);
+    std::byte* block = blocks.data();
+    for (int64_t at = 0; at < n; at += length, block += info.block_bytes) {
+      auto* scale = reinterpret_cast<uint8_t*>(block) + grid->scale_at;
+      const float fine = load_f16(scale), coarse = round_to_bits(fine, grid->bf16_scale_bits);
+      if (coarse == fine || !std::isfinite(fine)) continue;
+      store_f16(scale, coarse);
+      BlockGrid values;
+      values.read(*grid, block);
+      uint8_t codes[kMaxGridBlock];
+      for (int i = 0; i < static_cast<int>(length); ++i)
+        codes[i] = static_cast<uint8_t>(values.nearest(i, row[at + i]));
+      grid->set_codes(codes, block);
+    }
   }
 };
 

@@ -23,7 +23,8 @@ using TypePlan = std::vector<std::optional<TensorType>>;
 // that do not fit the type's blocks fall back as there. Errors: a broken regex, a type without a codec.
 Result<TypePlan> plan_types(const Parameters& parameters, TensorType type, const TypeOverrides& overrides);
 
-// used = decode(encode(values)) where planned, values elsewhere. `used` has the arena's layout.
+// used = decode(encode(values)) where planned, values elsewhere. `used` has the arena's layout. Scales are rounded to
+// what lets BF16 hold every value, for formats of which it can (GridFormat::bf16_scale_bits).
 void fake_quantize(const Parameters& parameters, const TypePlan& plan, std::span<float> used,
                    ThreadPool& pool);
 
