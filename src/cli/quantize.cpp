@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include "cli/calibration.h"
 #include "cli/command.h"
@@ -26,7 +27,7 @@ struct Flags {
   std::vector<std::string> overrides, calibrate;
   int64_t max_chunks = 0;
   int n_threads = 0;
-  int64_t tune_tokens = 0;
+  TuneFlags tuning;
   bool gptq = false, tune = false, json = false;
 };
 
@@ -34,7 +35,7 @@ struct Flags {
 struct Calibrated {
   std::vector<CompensatedTensor> tensors;
   std::optional<Decision> decision;
-  std::optional<train::TuneResult> tuned;
+  std::optional<Tuned> tuned;
 };
 
 double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
@@ -77,13 +78,39 @@ void print_compensated(const std::vector<CompensatedTensor>& tensors) {
                   tensors.size(), percent(error.compensated, error.plain)));
 }
 
-void print_tuned(const train::TuneResult& tuned) {
+// Means over layers.
+train::LayerError mean_error(const train::LayerTuneResult& tuned) {
+  train::LayerError sum;
+  for (const train::LayerError& error : tuned.layers) sum.before += error.before, sum.after += error.after;
+  const auto n = static_cast<double>(std::max<size_t>(1, tuned.layers.size()));
+  return {sum.before / n, sum.after / n};
+}
+
+size_t n_tuned(const Tuned& tuned) {
+  std::set<std::string_view> names;
+  if (tuned.layers)
+    for (const train::TunedTensor& tensor : tuned.layers->tensors) names.insert(tensor.name);
+  if (tuned.whole)
+    for (const train::TunedTensor& tensor : tuned.whole->tensors) names.insert(tensor.name);
+  return names.size();
+}
+
+void print_tuned(const Tuned& tuned) {
+  if (tuned.layers) {
+    const auto& layers = tuned.layers->layers;
+    const auto n = std::ranges::count_if(layers, [](const train::LayerError& e) { return e.after < e.before; });
+    const train::LayerError error = mean_error(*tuned.layers);
+    print_line(fmt::format("{} of {} layers tuned: squared error of what they make of text kept back {:.3g} -> {:.3g} of its size",
+                           n, layers.size(), error.before, error.after));
+  }
+  if (!tuned.notice.empty()) print_line(fmt::format("notice: not tuned end to end: {}", tuned.notice));
+  if (!tuned.whole) return;
   const std::string change =
-      fmt::format("divergence on text kept back {:.3g} -> {:.3g} nats", tuned.before, tuned.after);
-  if (tuned.tensors.empty())
-    print_line(fmt::format("notice: tuning did not help and is not used: {}", change));
+      fmt::format("divergence on text kept back {:.3g} -> {:.3g} nats", tuned.whole->before, tuned.whole->after);
+  if (tuned.whole->tensors.empty())
+    print_line(fmt::format("notice: tuning end to end did not help and is not used: {}", change));
   else
-    print_line(fmt::format("{} tensors tuned: {}", tuned.tensors.size(), change));
+    print_line(fmt::format("{} tensors tuned end to end: {}", tuned.whole->tensors.size(), change));
 }
 
 // "types: 20 Q4_K, 13 Q5_K, 8 Q6_K"
@@ -129,10 +156,15 @@ void print_json(const QuantizeSummary& summary, const Calibrated& calibrated, co
   j["n_compensated"] = calibrated.tensors.size();
   j["plain_error"] = total_error(calibrated.tensors).plain;
   j["compensated_error"] = total_error(calibrated.tensors).compensated;
-  if (calibrated.tuned) {
-    j["n_tuned"] = calibrated.tuned->tensors.size();
-    j["kld_before_tuning"] = calibrated.tuned->before;
-    j["kld_after_tuning"] = calibrated.tuned->after;
+  if (calibrated.tuned) j["n_tuned"] = n_tuned(*calibrated.tuned);
+  if (calibrated.tuned && calibrated.tuned->layers) {
+    auto& layers = j["layers"] = nlohmann::ordered_json::array();
+    for (const train::LayerError& error : calibrated.tuned->layers->layers)
+      layers.push_back({{"error_before", error.before}, {"error_after", error.after}});
+  }
+  if (calibrated.tuned && calibrated.tuned->whole) {
+    j["kld_before_tuning"] = calibrated.tuned->whole->before;
+    j["kld_after_tuning"] = calibrated.tuned->whole->after;
   }
   if (calibrated.decision) {
     j["expected_kld"] = calibrated.decision->expected;
@@ -162,15 +194,6 @@ Result<QuantizeOptions> options_of(const Flags& flags) {
 
 bool has_target(const Flags& flags) { return !flags.target_size.empty() || flags.target_kld > 0; }
 
-train::TuneOptions tune_options(const Flags& flags, const QuantizeOptions& options,
-                                const Progress& progress) {
-  train::TuneOptions tuning;
-  if (flags.tune_tokens > 0) tuning.n_tokens = flags.tune_tokens;
-  tuning.n_threads = options.n_threads;
-  tuning.progress = progress;
-  return tuning;
-}
-
 // Types for the target, then tensors rounded by the texts. The result must outlive the options.
 Result<Calibrated> calibrate(const gguf::File& file, const Flags& flags, QuantizeOptions& options,
                              const Progress& progress) {
@@ -182,9 +205,9 @@ Result<Calibrated> calibrate(const gguf::File& file, const Flags& flags, Quantiz
   target.kv = TRY(parse_kv_type(flags.kv));
   const auto model = TRY(make_model(file));
   const auto texts = TRY(calibration_texts(*model, flags.calibrate));
-  const train::TuneOptions tuning = tune_options(flags, options, progress);
-  std::vector<std::vector<Token>> longer_texts;
-  if (flags.tune) longer_texts = TRY(tuning_texts(*model, flags.calibrate, tuning));
+  TuneRequest tuning;
+  if (flags.tune)
+    tuning = TRY(tune_request(*model, flags.calibrate, flags.tuning, options.n_threads, progress));
   if (has_target(flags)) result.decision = TRY(decide_types(model, texts, target, options, progress));
   if (!flags.gptq && !flags.tune) return result;
   CompensateOptions compensation;
@@ -194,9 +217,8 @@ Result<Calibrated> calibrate(const gguf::File& file, const Flags& flags, Quantiz
   result.tensors = TRY(compensate(model, TRY(plan_types(file, options)), texts, compensation));
   use(result.tensors, options);
   if (!flags.tune) return result;
-  result.tuned = TRY(quantize_and_tune(*model, options, longer_texts, tuning));
-  for (const train::TunedTensor& tensor : result.tuned->tensors)
-    options.encoded.insert_or_assign(tensor.name, std::span<const std::byte>(tensor.bytes));
+  result.tuned = TRY(quantize_and_tune(*model, options, tuning));
+  use(*result.tuned, options);
   return result;
 }
 
@@ -205,7 +227,7 @@ Result<int> run_quantize(const CLI::App& app, const Flags& flags) {
   if (!compensates) TRY(refuse(app, {"--chunks"}, "is for --gptq"));
   if (!compensates && !has_target(flags))
     TRY(refuse(app, {"--calibrate", "--kv"}, "is for --gptq, --tune and targets"));
-  if (!flags.tune) TRY(refuse(app, {"--tune-tokens"}, "is for --tune"));
+  if (!flags.tune) TRY(refuse(app, {"--tune-tokens", "--tune-by"}, "is for --tune"));
   QuantizeOptions options = TRY(options_of(flags));
   TRY(check_outputs({flags.out}, {flags.in, flags.imatrix}));
   ImportanceMatrix importance;
@@ -246,9 +268,13 @@ Run add_quantize(CLI::App& app) {
                "error-compensating rounding: what a weight loses is made up for by the others, as a text's "
                "second moments tell");
   app.add_flag("--tune", flags->tune,
-               "the same, and then codes, scales and gains are refined by gradients until the whole model's "
-               "probabilities come nearer to the original's (56 bytes of memory a weight)");
-  app.add_option("--tune-tokens", flags->tune_tokens, "tokens to tune on (default 1 million)")
+               "the same, and then codes, scales and gains are refined by gradients: layer by layer, and then end to "
+               "end, until the whole model's probabilities come nearer to the original's");
+  app.add_option("--tune-by", flags->tuning.by,
+                 "both (default; end to end where memory holds 56 bytes a weight), layers (56 bytes a weight of the "
+                 "largest layer), whole")
+      ->check(CLI::IsMember({"both", "layers", "whole"}));
+  app.add_option("--tune-tokens", flags->tuning.n_tokens, "tokens to tune on (default 1 million end to end)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   app.add_option("--calibrate", flags->calibrate,
                  "texts for --gptq and targets (default for a model of the lab language: text of it)");

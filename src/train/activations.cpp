@@ -31,11 +31,15 @@ class Activations::Carver {
   size_t used_ = 0, most_ = 0;
 };
 
-Activations::Activations(const Config& config, int64_t n_rows_, int64_t length_, bool keep_)
-    : n_rows(n_rows_), length(length_), keep(keep_) {
+int64_t Activations::n_floats(const Config& config, int64_t n_rows_, int64_t length_, bool keep_) {
   Carver counter(nullptr);
-  carve(counter, config);
-  memory_ = AlignedArray<float>(counter.most());
+  Activations(n_rows_, length_, keep_).carve(counter, config);
+  return static_cast<int64_t>(counter.most());
+}
+
+Activations::Activations(const Config& config, int64_t n_rows_, int64_t length_, bool keep_)
+    : Activations(n_rows_, length_, keep_) {
+  memory_ = AlignedArray<float>(static_cast<size_t>(n_floats(config, n_rows, length, keep)));
   Carver carver(memory_.data());
   carve(carver, config);
 }

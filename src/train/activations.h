@@ -38,6 +38,9 @@ class Activations {
   // keep: for backward(). Without, layers share their memory and only the outputs and K and V stay.
   Activations(const Config& config, int64_t n_rows, int64_t length, bool keep);
 
+  // What one takes.
+  static int64_t n_floats(const Config& config, int64_t n_rows, int64_t length, bool keep);
+
   int64_t n_rows, length;
   bool keep;
   std::vector<LayerActivations> layers;
@@ -54,6 +57,7 @@ class Activations {
 
  private:
   class Carver;
+  Activations(int64_t n_rows_, int64_t length_, bool keep_) : n_rows(n_rows_), length(length_), keep(keep_) {}
   void carve(Carver& carver, const Config& config);
   void carve_layer(Carver& carver, const Config& config, int layer);
   void carve_experts(Carver& carver, const Config& config, LayerActivations& a);

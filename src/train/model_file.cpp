@@ -5,6 +5,7 @@
 
 #include "gguf/writer.h"
 #include "quant/codec.h"
+#include "quant/recipe.h"
 
 namespace carat::train {
 namespace {
@@ -59,6 +60,14 @@ Result<void> load_one(const gguf::File& file, const Parameter& p, std::span<floa
   return {};
 }
 
+Result<Parameters> load_all(const Model& model, Parameters parameters, ThreadPool& pool) {
+  for (const Parameter& p : parameters.list) {
+    const Result<void> loaded = load_one(model.file, p, parameters.of(p), pool);
+    if (!loaded.has_value()) return fail("{}: {}", model.file.path, loaded.error().message);
+  }
+  return parameters;
+}
+
 void copy_tokenizer(const gguf::Metadata& from, gguf::Metadata& to) {
   for (const gguf::Metadata::Entry& entry : from.entries()) {
     if (!entry.key.starts_with("tokenizer.") || to.contains(entry.key)) continue;
@@ -90,12 +99,11 @@ gguf::TensorToWrite encoded(const Parameters& parameters, const Parameter& p, Te
 }  // namespace
 
 Result<Parameters> load_parameters(const Model& model, ThreadPool& pool) {
-  Parameters parameters = make_parameters(model.config, model.file.find("output.weight") != nullptr);
-  for (const Parameter& p : parameters.list) {
-    const Result<void> loaded = load_one(model.file, p, parameters.of(p), pool);
-    if (!loaded.has_value()) return fail("{}: {}", model.file.path, loaded.error().message);
-  }
-  return parameters;
+  return load_all(model, make_parameters(model.config, model.file.find("output.weight") != nullptr), pool);
+}
+
+Result<Parameters> load_layer(const Model& model, int layer, ThreadPool& pool) {
+  return load_all(model, make_layer_parameters(model.config, layer), pool);
 }
 
 Result<void> save_parameters(const Parameters& parameters, const std::string& path,
@@ -104,6 +112,10 @@ Result<void> save_parameters(const Parameters& parameters, const std::string& pa
   gguf::Metadata metadata;
   describe(parameters.config, metadata);
   for (const auto& [key, value] : options.metadata) metadata.set(key, value);
+  if (!is_float(options.type)) {
+    metadata.set("general.quantization_version", kQuantizationVersion);
+    if (const auto file_type = file_type_of({.type = options.type})) metadata.set("general.file_type", *file_type);
+  }
   if (options.tokenizer != nullptr) copy_tokenizer(*options.tokenizer, metadata);
   // Matrices that no recipe quantizes stay at 16 bits, as in published files.
   const TensorType kept = is_float(options.type) ? options.type : TensorType::BF16;

@@ -14,6 +14,9 @@ namespace carat::train {
 // Decodes every tensor. Absent optional ones become what their absence means: scale 1, no divisors.
 Result<Parameters> load_parameters(const Model& model, ThreadPool& pool);
 
+// The same for one layer (make_layer_parameters).
+Result<Parameters> load_layer(const Model& model, int layer, ThreadPool& pool);
+
 struct SaveOptions {
   TensorType type = TensorType::BF16;  // of matrices and tables; the rest is F32
   TypeOverrides overrides;

@@ -32,7 +32,9 @@ void Network::find_slots(const Parameters& parameters) {
   per_layer_model_proj_ = find("per_layer_model_proj.weight");
   per_layer_proj_norm_ = find("per_layer_proj_norm.weight");
   for (int i = 0; i < config_.n_layers(); ++i) {
-    const auto in_layer = [&](const char* name) { return find(fmt::format("blk.{}.{}", i, name)); };
+    const auto in_layer = [&](const char* name) {
+      return find(fmt::format("blk.{}.{}", parameters.first_layer + i, name));
+    };
     LayerSlots s;
     s.attn_norm = in_layer("attn_norm.weight");
     s.q = in_layer("attn_q.weight");
@@ -97,16 +99,18 @@ struct Network::ForwardPass : Pass {
     if (config.per_layer_dim > 0)
       per_layer_inputs(per_layer_shape(), per_layer_weights(), rows.tokens, at(0).h,
                        activations.per_layer_projected, activations.inverse_projected, activations.per_layer);
-    for (int i = 0; i < config.n_layers(); ++i) {
-      attend(i);
-      feed_forward(i);
-      if (config.per_layer_dim > 0) inject(i);
-      const float* scale = w(slots(i).output_scale);
-      float* next = i + 1 < config.n_layers() ? at(i + 1).h : activations.h_out;
-      loops.scale(at(i).h_per_layer, scale == nullptr ? 1.0f : *scale, n * dim, next);
-    }
+    for (int i = 0; i < config.n_layers(); ++i)
+      run_layer(i, i + 1 < config.n_layers() ? at(i + 1).h : activations.h_out);
     loops.rms_norm(activations.h_out, w(network.output_norm_), n, dim, eps, activations.hidden,
                    activations.inverse_out);
+  }
+
+  void run_layer(int i, float* out) {
+    attend(i);
+    feed_forward(i);
+    if (config.per_layer_dim > 0) inject(i);
+    const float* scale = w(slots(i).output_scale);
+    loops.scale(at(i).h_per_layer, scale == nullptr ? 1.0f : *scale, n * dim, out);
   }
 
   void attend(int i) {
@@ -170,6 +174,11 @@ struct Network::ForwardPass : Pass {
 
 void Network::forward(const float* weights, const TokenRows& rows, Activations& activations) const {
   ForwardPass(*this, weights, rows, activations).run();
+}
+
+void Network::forward_layer(const float* weights, const TokenRows& rows, int layer,
+                            Activations& activations) const {
+  ForwardPass(*this, weights, rows, activations).run_layer(layer, activations.h_out);
 }
 
 }  // namespace carat::train

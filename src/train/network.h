@@ -36,6 +36,13 @@ class Network {
   void backward(const float* weights, const TokenRows& rows, Activations& activations,
                 float* gradients) const;
 
+  // One layer alone: from activations.layers[layer].h, and from k and v of the layer that it reads if it has none of its
+  // own, to activations.h_out. Its per-layer inputs stand in activations.per_layer.
+  void forward_layer(const float* weights, const TokenRows& rows, int layer, Activations& activations) const;
+  // From activations.dh, the gradient of h_out, adds to `gradients`, and leaves the gradient of the layer's input in dh.
+  void backward_layer(const float* weights, const TokenRows& rows, int layer, Activations& activations,
+                      float* gradients) const;
+
   // The head over the hidden states of a forward pass.
   Head head(const float* weights, const Activations& activations) const;
   float* head_table(float* arena) const { return arena + head_; }

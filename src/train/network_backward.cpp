@@ -20,15 +20,10 @@ struct Network::BackwardPass : Pass {
   float* g(Slot slot) const { return slot == kAbsent ? nullptr : gradients + slot; }
 
   void run() {
-    std::fill_n(activations.dkv, activations.dkv_size, 0.0f);
+    begin();
     loops.rms_norm_backward(activations.h_out, w(network.output_norm_), activations.inverse_out, dh, n, dim,
                             false, dh, g(network.output_norm_));
-    for (int i = config.n_layers() - 1; i >= 0; --i) {
-      scale(i);
-      if (config.per_layer_dim > 0) inject(i);
-      feed_forward(i);
-      attend(i);
-    }
+    for (int i = config.n_layers() - 1; i >= 0; --i) run_layer(i);
     if (config.per_layer_dim > 0)
       per_layer_inputs_backward(per_layer_shape(), per_layer_weights(), rows.tokens, at(0).h,
                                 activations.per_layer_projected, activations.inverse_projected,
@@ -36,6 +31,15 @@ struct Network::BackwardPass : Pass {
                                 {g(network.per_layer_embedding_), g(network.per_layer_model_proj_),
                                  g(network.per_layer_proj_norm_)});
     embed_backward(rows.tokens, dh, dim, embedding_scale(), g(network.token_embedding_));
+  }
+
+  void begin() { std::fill_n(activations.dkv, activations.dkv_size, 0.0f); }
+
+  void run_layer(int i) {
+    scale(i);
+    if (config.per_layer_dim > 0) inject(i);
+    feed_forward(i);
+    attend(i);
   }
 
   void scale(int i) {
@@ -142,6 +146,13 @@ struct Network::BackwardPass : Pass {
 void Network::backward(const float* weights, const TokenRows& rows, Activations& activations,
                        float* gradients) const {
   BackwardPass(*this, weights, rows, activations, gradients).run();
+}
+
+void Network::backward_layer(const float* weights, const TokenRows& rows, int layer, Activations& activations,
+                             float* gradients) const {
+  BackwardPass pass(*this, weights, rows, activations, gradients);
+  pass.begin();
+  pass.run_layer(layer);
 }
 
 }  // namespace carat::train

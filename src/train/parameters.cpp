@@ -38,6 +38,21 @@ double start_deviation(const Parameter& p, const Config& config) {
   return 1 / std::sqrt(static_cast<double>(p.n_columns()));  // the token table's columns are dim
 }
 
+Parameters lay_out(const Config& config, int first_layer, std::vector<TensorSlot> slots) {
+  Parameters parameters{config, first_layer, {}, {}};
+  size_t offset = 0;
+  for (TensorSlot& slot : slots) {
+    const int64_t size = slot.shape[0] * slot.shape[1] * slot.shape[2] * slot.shape[3];
+    CHECK(size > 0);
+    const bool trainable = slot.name != kRopeDivisors;
+    parameters.list.push_back(
+        {std::move(slot.name), slot.shape, slot.role, slot.layer, offset, size, trainable});
+    offset += (static_cast<size_t>(size) + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  parameters.values = AlignedArray<float>(offset);
+  return parameters;
+}
+
 }  // namespace
 
 void fill_rope_divisors(std::span<float> divisors) {
@@ -64,7 +79,7 @@ int64_t Parameters::n_weights() const {
 }
 
 Parameters Parameters::clone() const {
-  Parameters copy{config, list, AlignedArray<float>(values.size())};
+  Parameters copy{config, first_layer, list, AlignedArray<float>(values.size())};
   std::memcpy(copy.values.data(), values.data(), values.size() * sizeof(float));
   return copy;
 }
@@ -74,18 +89,28 @@ Parameters make_parameters(const Config& config, bool untied_head) {
   if (untied_head)
     slots.push_back(
         {"output.weight", {config.dim, config.n_vocab, 1, 1}, TensorRole::token_embedding, -1, false});
-  Parameters parameters{config, {}, {}};
-  size_t offset = 0;
-  for (TensorSlot& slot : slots) {
-    const int64_t size = slot.shape[0] * slot.shape[1] * slot.shape[2] * slot.shape[3];
-    CHECK(size > 0);
-    const bool trainable = slot.name != "rope_freqs.weight";
-    parameters.list.push_back(
-        {std::move(slot.name), slot.shape, slot.role, slot.layer, offset, size, trainable});
-    offset += (static_cast<size_t>(size) + kAlignment - 1) / kAlignment * kAlignment;
+  return lay_out(config, 0, std::move(slots));
+}
+
+Config layer_config(const Config& whole, int layer) {
+  Config config = whole;
+  const LayerConfig& wanted = whole.layers[static_cast<size_t>(layer)];
+  config.layers = {wanted};
+  config.layers[0].kv_source = 0;
+  if (!whole.owns_kv(layer)) {
+    config.layers.push_back(whole.layers[static_cast<size_t>(wanted.kv_source)]);
+    config.layers[0].kv_source = config.layers[1].kv_source = 1;
   }
-  parameters.values = AlignedArray<float>(offset);
-  return parameters;
+  return config;
+}
+
+Parameters make_layer_parameters(const Config& whole, int layer) {
+  const bool is_sliding = whole.layers[static_cast<size_t>(layer)].sliding;
+  std::vector<TensorSlot> slots = tensor_slots(whole);
+  std::erase_if(slots, [&](const TensorSlot& slot) {
+    return slot.layer != layer && (is_sliding || slot.name != kRopeDivisors);
+  });
+  return lay_out(layer_config(whole, layer), layer, std::move(slots));
 }
 
 void initialize(Parameters& parameters, uint64_t seed) {

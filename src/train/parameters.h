@@ -31,6 +31,7 @@ struct Parameter {
 
 struct Parameters {
   Config config;
+  int first_layer = 0;  // of the config's, in the file: names say blk.(first_layer + i)
   std::vector<Parameter> list;
   AlignedArray<float> values;
 
@@ -46,6 +47,11 @@ struct Parameters {
 // Every tensor of the config, values 0. `untied_head` adds output.weight (the token embedding is the head
 // otherwise).
 Parameters make_parameters(const Config& config, bool untied_head = false);
+
+// One layer of `whole` alone: that layer, and behind it the one whose keys and values it reads, if that is another.
+Config layer_config(const Config& whole, int layer);
+// The layer's tensors, under their names in the file; of the one behind it there are none.
+Parameters make_layer_parameters(const Config& whole, int layer);
 
 // Random start for training from scratch; each tensor draws from its own stream, derived from seed and name.
 // Matrices N(0, 1/in), token table N(0, 1/dim), per-layer table N(0, 1/per_layer_dim), q_norm and k_norm

@@ -13,6 +13,7 @@
 #include "base/progress.h"
 #include "base/result.h"
 #include "model/model.h"
+#include "train/tuned_tensors.h"
 
 namespace carat::train {
 
@@ -26,11 +27,6 @@ struct TuneOptions {
   uint64_t seed = 1;
   int n_threads = 1;    // does not change a bit of the result
   Progress progress{};  // in tokens
-};
-
-struct TunedTensor {
-  std::string name;
-  std::vector<std::byte> bytes;  // in the type that it has in the quantized model
 };
 
 struct TuneResult {

@@ -88,6 +88,16 @@ TEST_F(Calibration, TuningKeepsTheFormat) {
   ASSERT_EQ(carat({"quantize", lab, plain, "Q4_0"}).code, 0);
   EXPECT_EQ(content(out).size(), content(plain).size());
   EXPECT_EQ(carat({"logits", out, "--tokens", "2,300,337"}).code, 0);
+
+  const auto by_layers = carat({"quantize", lab, out, "Q4_0", "--tune", "--tune-by", "layers", "--tune-tokens", "20000",
+                                "--chunks", "8", "--json"});
+  ASSERT_EQ(by_layers.code, 0) << by_layers.err;
+  const auto layers = nlohmann::json::parse(by_layers.out);
+  ASSERT_EQ(layers["layers"].size(), 5u);
+  for (const auto& layer : layers["layers"]) EXPECT_LE(layer["error_after"], layer["error_before"]);
+  EXPECT_GT(layers["n_tuned"], 20);
+  EXPECT_FALSE(layers.contains("kld_after_tuning"));
+  EXPECT_EQ(content(out).size(), content(plain).size());
 }
 
 // The lab's twin: stored in 16 bits, its codes are found again.

@@ -140,6 +140,8 @@ TEST(ModelFileTypes, QuantizedMatricesAndFloatGains) {
   ThreadPool pool(1);
   const auto loaded = load_parameters(*model, pool);
   ASSERT_TRUE(loaded.has_value());
+  EXPECT_EQ(model->file.metadata.integer("general.quantization_version", 0, 9).take(), 2);
+  EXPECT_TRUE(model->file.metadata.contains("general.file_type"));
   const Parameter& q = *parameters.find("blk.0.attn_q.weight");
   std::vector<float> wanted(static_cast<size_t>(q.size));
   decode_tensor(*model->file.find(q.name), wanted.data(), pool);
@@ -172,6 +174,30 @@ TEST(ModelFileTypes, ProjectedWeightsKeepTheirCodesThroughBf16) {
     EXPECT_LE(projection.n_unsettled_rows * 20, projection.n_rows) << type_name(type);
   }
   std::filesystem::remove(path);
+}
+
+// Scales are rounded until BF16 holds scale times code: whoever encodes the 16-bit file has its own numbers again.
+TEST(ModelFileTypes, ProjectionLosesNothingInBf16WhereItCan) {
+  ThreadPool pool(1);
+  Config config = toy::tiny();
+  config.dim = 256;  // a block of every format
+  for (const TensorType type : {TensorType::Q4_0, TensorType::TQ1_0, TensorType::TQ2_0, TensorType::Q1_0, TensorType::Q2_0})
+    for (const float size : {1.0f, 1e-3f, 1e5f}) {  // F16 scales: normal numbers, subnormal ones, large ones
+      SCOPED_TRACE(type_name(type));
+      SCOPED_TRACE(size);
+      Parameters parameters = some_parameters(config);
+      for (float& v : parameters.values.span()) v *= size;
+      const TypePlan plan = plan_types(parameters, type, {}).take();
+      project(parameters, plan, pool);
+      const Parameter& gate = *parameters.find("blk.0.ffn_gate.weight");
+      const auto values = parameters.of(gate);
+      std::vector<std::byte> blocks(row_bytes(type, gate.size));
+      encode_tensor(type, values.data(), gate.n_columns(), gate.n_rows(), nullptr, blocks.data(), pool);
+      std::vector<float> back(values.size());
+      codec_of(type).decode(blocks.data(), gate.size, back.data());
+      EXPECT_TRUE(std::ranges::equal(values, back));
+      EXPECT_TRUE(std::ranges::any_of(values, [](float v) { return v != 0; }));
+    }
 }
 
 TEST(ModelFileTypes, JoinsSeparateExpertStacks) {
