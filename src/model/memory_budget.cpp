@@ -32,8 +32,11 @@ int64_t usable_memory_bytes() { return std::min(physical_memory_bytes(), memory_
 Result<void> check_memory(int64_t n_bytes, std::string_view what) {
   const int64_t memory = usable_memory_bytes();
   if (n_bytes <= memory) return {};
-  const auto gib = [](int64_t n) { return static_cast<double>(n) / (1 << 30); };
-  return fail("{} takes {:.1f} GiB, but this process may use {:.1f} GiB of memory", what, gib(n_bytes), gib(memory));
+  const auto gib = [](int64_t n) {
+    const double size = static_cast<double>(n) / (1 << 30);
+    return fmt::format("{:.{}f} GiB", size, size < 10 ? 2 : 1);
+  };
+  return fail("{} takes {}, but this process may use {} of memory", what, gib(n_bytes), gib(memory));
 }
 
 }  // namespace carat

@@ -48,6 +48,14 @@ BatchGradient::BatchGradient(const Parameters& parameters, const Parameters* par
 
 BatchGradient::~BatchGradient() = default;
 
+int64_t BatchGradient::n_floats_per_thread(const Config& config, bool has_parent, int64_t row_length) {
+  const int64_t n_rows = rows_per_pass(row_length);
+  int64_t n = Activations::n_floats(config, n_rows, row_length, true) +
+              static_cast<int64_t>(loss_scratch(config.n_vocab, has_parent));
+  if (has_parent) n += Activations::n_floats(config, n_rows, row_length, false);
+  return n;
+}
+
 Result<LossSums> BatchGradient::run(const float* weights, const BatchPlan& plan, bool with_gradient) {
   const int64_t n_lanes = std::min(kLanes, plan.n_rows);
   std::vector<LossSums> sums(static_cast<size_t>(n_lanes));

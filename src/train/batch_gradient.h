@@ -27,6 +27,9 @@ class BatchGradient {
                 const Options& options, ThreadPool& pool);
   ~BatchGradient();
 
+  // What a thread works with, apart from lanes.
+  static int64_t n_floats_per_thread(const Config& config, bool has_parent, int64_t row_length);
+
   // Sums over the batch; with_gradient: lanes() then holds the gradient of the sum of weight * loss.
   Result<LossSums> run(const float* weights, const BatchPlan& plan, bool with_gradient);
 

@@ -95,11 +95,13 @@ class Tuner {
   TunedTensors tensors_;
 };
 
-// Values of both models, the gradients of all lanes, and a number and two moments for each code.
-Result<void> check_room(const Model& model) {
+// Values of both models, the gradients of all lanes, and a number and two moments for each code; what each thread works with.
+Result<void> check_room(const Model& model, const TuneOptions& options) {
   int64_t n = 0;
   for (const Tensor& tensor : model.file.tensors) n = saturating_add(n, tensor.n_elements());
-  return check_memory(saturating_multiply(n, 56), "tuning all weights at once");
+  const int64_t of_thread = 4 * BatchGradient::n_floats_per_thread(model.config, true, options.row_length);
+  return check_memory(saturating_add(saturating_multiply(n, 56), saturating_multiply(options.n_threads, of_thread)),
+                      "tuning all weights at once");
 }
 
 TuneOptions for_model(const Model& model, TuneOptions options) {
@@ -111,16 +113,17 @@ TuneOptions for_model(const Model& model, TuneOptions options) {
 
 Result<void> check_tunable(const Model& parent, std::span<const std::vector<Token>> texts,
                            const TuneOptions& options) {
-  TRY(check_room(parent));
-  TRY(TextPieces::create(texts, parent.tokenizer.bos(), for_model(parent, options).row_length));
+  const TuneOptions fitting = for_model(parent, options);
+  TRY(check_room(parent, fitting));
+  TRY(TextPieces::create(texts, parent.tokenizer.bos(), fitting.row_length));
   return {};
 }
 
 Result<TuneResult> tune(const Model& parent, const Model& quantized,
                         std::span<const std::vector<Token>> texts, const TuneOptions& options) {
-  TRY(check_room(parent));
-  TRY(load_blas());
   const TuneOptions fitting = for_model(parent, options);
+  TRY(check_room(parent, fitting));
+  TRY(load_blas());
   const TextPieces pieces = TRY(TextPieces::create(texts, parent.tokenizer.bos(), fitting.row_length));
   ThreadPool pool(fitting.n_threads);
   Parameters from = TRY(load_parameters(parent, pool)), to = TRY(load_parameters(quantized, pool));

@@ -36,7 +36,8 @@ struct TuneResult {
   double before = 0, after = 0;
 };
 
-// What tune() refuses: texts too short to keep a part back, and too little memory for 56 bytes a weight.
+// What tune() refuses: texts too short to keep a part back, and too little memory for 56 bytes a weight and each thread's
+// activations.
 Result<void> check_tunable(const Model& parent, std::span<const std::vector<Token>> texts,
                            const TuneOptions& options);
 
