@@ -1,4 +1,5 @@
-// Any bytes as what a judgement kept of itself, scores or looks: taken up whole, or refused in one line that names the file.
+// Any bytes as what a judgement kept of itself, scores or looks: taken up whole, or refused in one line that
+// names the file.
 #include <cmath>
 #include <cstdint>
 #include <span>

@@ -17,8 +17,8 @@ Result<std::shared_ptr<const Model>> quantized(const Model& model, const Quantiz
 
 }  // namespace
 
-Result<TuneRequest> tune_request(const Model& model, const std::vector<std::string>& files, const TuneFlags& flags,
-                                 int n_threads, const Progress& progress) {
+Result<TuneRequest> tune_request(const Model& model, const std::vector<std::string>& files,
+                                 const TuneFlags& flags, int n_threads, const Progress& progress) {
   TRY(train::load_blas());
   TuneRequest request;
   for (CalibrationText& text : TRY(calibration_texts(model, files, kLabTokensToTune)))
@@ -55,12 +55,14 @@ void use(const Tuned& tuned, QuantizeOptions& options) {
   if (tuned.whole) put(tuned.whole->tensors);  // they went on from those
 }
 
-Result<Tuned> quantize_and_tune(const Model& model, const QuantizeOptions& options, const TuneRequest& request) {
+Result<Tuned> quantize_and_tune(const Model& model, const QuantizeOptions& options,
+                                const TuneRequest& request) {
   Tuned tuned;
   tuned.notice = request.notice;
   QuantizeOptions now = options;
   if (request.layers) {
-    tuned.layers = TRY(train::tune_layers(model, *TRY(quantized(model, now)), request.texts, *request.layers));
+    tuned.layers =
+        TRY(train::tune_layers(model, *TRY(quantized(model, now)), request.texts, *request.layers));
     use(tuned, now);
   }
   if (request.whole)

@@ -36,10 +36,11 @@ struct TuneFlags {
 };
 
 // Texts and options, checked before anything takes time. `both` leaves out what memory is too small for.
-Result<TuneRequest> tune_request(const Model& model, const std::vector<std::string>& files, const TuneFlags& flags,
-                                 int n_threads, const Progress& progress);
+Result<TuneRequest> tune_request(const Model& model, const std::vector<std::string>& files,
+                                 const TuneFlags& flags, int n_threads, const Progress& progress);
 
 // Quantizes as the options say into a file without a name, and tunes that.
-Result<Tuned> quantize_and_tune(const Model& model, const QuantizeOptions& options, const TuneRequest& request);
+Result<Tuned> quantize_and_tune(const Model& model, const QuantizeOptions& options,
+                                const TuneRequest& request);
 
 }  // namespace carat::cli

@@ -1,5 +1,5 @@
-// The file is text: a line that names the format, one for the judgement and for each limit, "look ITEMS SECONDS" for each look, and
-// "left SECONDS" if the work on a further one was left.
+// The file is text: a line that names the format, one for the judgement and for each limit, "look ITEMS
+// SECONDS" for each look, and "left SECONDS" if the work on a further one was left.
 #include "eval/look_times.h"
 
 #include <fmt/format.h>
@@ -37,18 +37,20 @@ std::string left_line(double seconds) { return fmt::format("left {}", seconds); 
 
 }  // namespace
 
-LookTimes::LookTimes(std::string path, std::string_view judgement, const SequentialOptions& options, double alpha)
+LookTimes::LookTimes(std::string path, std::string_view judgement, const SequentialOptions& options,
+                     double alpha)
     : path_(std::move(path)),
-      header_(fmt::format("{}judgement {}\nmost items {}\nmost seconds {}\nerror allowed {}\n", kFormat, judgement,
-                          options.max_items, options.budget_seconds, alpha)) {}
+      header_(fmt::format("{}judgement {}\nmost items {}\nmost seconds {}\nerror allowed {}\n", kFormat,
+                          judgement, options.max_items, options.budget_seconds, alpha)) {}
 
-Result<LookTimes> LookTimes::open(std::string path, std::string_view judgement, const SequentialOptions& options,
-                                  double alpha, Clock::time_point start) {
+Result<LookTimes> LookTimes::open(std::string path, std::string_view judgement,
+                                  const SequentialOptions& options, double alpha, Clock::time_point start) {
   LookTimes times(path, judgement, options, alpha);
   std::error_code ignored;
   if (!path.empty() && std::filesystem::exists(path, ignored)) {
     const auto n_bytes = std::filesystem::file_size(path, ignored);
-    if (n_bytes > kMostBytes) return fail("{}: {} bytes, expected a file of looks, of at most {}", path, n_bytes, kMostBytes);
+    if (n_bytes > kMostBytes)
+      return fail("{}: {} bytes, expected a file of looks, of at most {}", path, n_bytes, kMostBytes);
     const std::string content = TRY(read_file(path));
     times = TRY(parse(content, path, judgement, options, alpha));
   }
@@ -66,8 +68,9 @@ Result<LookTimes> LookTimes::parse(std::string_view content, std::string path, s
   while (!wanted.empty()) {
     const std::string_view there = take_line(content), here = take_line(wanted);
     if (there != here)
-      return fail("{}: holds another judgement: '{}' there and '{}' here; give the same request, or another file",
-                  times.path_, gguf::printable(there), here);
+      return fail(
+          "{}: holds another judgement: '{}' there and '{}' here; give the same request, or another file",
+          times.path_, gguf::printable(there), here);
   }
   if (!content.empty() && !content.ends_with('\n')) return fail("{}: its last line is cut off", times.path_);
   while (!content.empty()) {
@@ -79,8 +82,10 @@ Result<LookTimes> LookTimes::parse(std::string_view content, std::string path, s
     const auto time = parse_look(line);
     const Time before = times.times_.empty() ? Time{0, 0} : times.times_.back();
     if (!time || time->n_items <= before.n_items || time->seconds < before.seconds)
-      return fail("{}: '{}', expected 'look ITEMS SECONDS', each more than in the line before, or at last 'left SECONDS'",
-                  times.path_, gguf::printable(line));
+      return fail(
+          "{}: '{}', expected 'look ITEMS SECONDS', each more than in the line before, or at last 'left "
+          "SECONDS'",
+          times.path_, gguf::printable(line));
     times.times_.push_back(*time);
   }
   return times;
@@ -93,14 +98,16 @@ std::optional<LookTimes::Time> LookTimes::parse_look(std::string_view line) {
   const size_t space = std::min(fields.find(' '), fields.size());
   const auto n_items = number<int64_t>(fields.substr(0, space));
   const auto seconds = number<double>(fields.substr(std::min(space + 1, fields.size())));
-  if (!n_items || !seconds || !std::isfinite(*seconds) || look_line(*n_items, *seconds) != line) return std::nullopt;
+  if (!n_items || !seconds || !std::isfinite(*seconds) || look_line(*n_items, *seconds) != line)
+    return std::nullopt;
   return Time{*n_items, *seconds};
 }
 
 std::optional<double> LookTimes::parse_left(std::string_view line) {
   if (!line.starts_with("left ")) return std::nullopt;
   const auto seconds = number<double>(line.substr(5));
-  if (!seconds || !std::isfinite(*seconds) || *seconds < 0 || left_line(*seconds) != line) return std::nullopt;
+  if (!seconds || !std::isfinite(*seconds) || *seconds < 0 || left_line(*seconds) != line)
+    return std::nullopt;
   return seconds;
 }
 
@@ -118,9 +125,11 @@ Result<double> LookTimes::next(int64_t n) {
   if (n_looks_ < times_.size()) {
     const Time& time = times_[n_looks_];
     if (time.n_items != n)
-      return fail("{}: holds another judgement: look {} was at {} items there and is at {} here; give the same request, or "
-                  "another file",
-                  path_, n_looks_ + 1, time.n_items, n);
+      return fail(
+          "{}: holds another judgement: look {} was at {} items there and is at {} here; give the same "
+          "request, or "
+          "another file",
+          path_, n_looks_ + 1, time.n_items, n);
     seconds_ = time.seconds;
   } else {
     seconds_ += left_seconds_ + since_last();

@@ -60,12 +60,13 @@ Result<LossSums> BatchGradient::run(const float* weights, const BatchPlan& plan,
   const int64_t n_lanes = std::min(kLanes, plan.n_rows);
   std::vector<LossSums> sums(static_cast<size_t>(n_lanes));
   std::vector<std::string> errors(static_cast<size_t>(n_lanes));
+  for (size_t i = 0; with_gradient && i < sums.size(); ++i)
+    if (lanes_[i].size() == 0) lanes_[i] = AlignedArray<float>(network_.arena_size());
   pool_.parallel_for(n_lanes, 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t lane = begin; lane < end; ++lane) {
       const auto i = static_cast<size_t>(lane);
       float* gradient = nullptr;
       if (with_gradient) {
-        if (lanes_[i].size() == 0) lanes_[i] = AlignedArray<float>(network_.arena_size());
         gradient = lanes_[i].data();
         std::fill_n(gradient, lanes_[i].size(), 0.0f);
       }

@@ -1,5 +1,5 @@
-// Pieces of texts for tuning a model: those to learn from come from the beginnings of texts, those to judge the
-// result by from their ends.
+// Pieces of texts for tuning a model: those to learn from come from the beginnings of texts, those to judge
+// the result by from their ends.
 #pragma once
 
 #include <cstdint>
@@ -14,8 +14,8 @@ namespace carat::train {
 
 class TextPieces {
  public:
-  // Views of `texts`, each begun with `bos` where the model wants one; `length` tokens are predicted in a piece. Errors:
-  // texts that are all too short to keep a sixteenth of them back.
+  // Views of `texts`, each begun with `bos` where the model wants one; `length` tokens are predicted in a
+  // piece. Errors: texts that are all too short to keep a sixteenth of them back.
   static Result<TextPieces> create(std::span<const std::vector<Token>> texts, Token bos, int64_t length);
 
   // Any place is as likely as any other. Every token counts alike.

@@ -14,12 +14,13 @@ namespace carat::train {
 namespace {
 
 // Columns [first, first + n) of some rows of a table: out [rows.size(), n].
-Result<void> gather(const gguf::File& file, std::string_view name, std::span<const Token> rows, int64_t first, int64_t n,
-                    float* out, ThreadPool& pool) {
+Result<void> gather(const gguf::File& file, std::string_view name, std::span<const Token> rows, int64_t first,
+                    int64_t n, float* out, ThreadPool& pool) {
   const Tensor* table = file.find(name);
   if (table == nullptr) return fail("{}: tensor '{}' is missing", file.path, name);
   const Codec* codec = find_codec(table->type);
-  if (codec == nullptr) return fail("{}: tensor '{}': type {} cannot be decoded", file.path, name, type_name(table->type));
+  if (codec == nullptr)
+    return fail("{}: tensor '{}': type {} cannot be decoded", file.path, name, type_name(table->type));
   float factor = 1;
   if (const Tensor* scale = find_scale(file, name)) decode_tensor(*scale, &factor, pool);
   const int64_t width = table->shape[0];
@@ -61,7 +62,8 @@ Result<TokenStream> TokenStream::create(const Model& model, const StreamRows& ro
   const Config& config = model.config;
   const auto n_distinct = static_cast<int64_t>(rows.vocabulary.size());
   stream.embeddings_ = AlignedArray<float>(static_cast<size_t>(n_distinct * config.dim));
-  TRY(gather(model.file, "token_embd.weight", rows.vocabulary, 0, config.dim, stream.embeddings_.data(), pool));
+  TRY(gather(model.file, "token_embd.weight", rows.vocabulary, 0, config.dim, stream.embeddings_.data(),
+             pool));
   const float scale = std::sqrt(static_cast<float>(config.dim));
   for (float& v : stream.embeddings_.span()) v *= scale;
   stream.hidden_ = AlignedArray<float>(static_cast<size_t>(rows.n_tokens() * config.dim));
@@ -82,33 +84,38 @@ Result<void> TokenStream::enter(int layer, ThreadPool& pool) {
   CHECK(layer == layer_ + 1);
   layer_ = layer;
   if (is_read_later(*config_, layer)) {
-    const auto n = static_cast<size_t>(rows_->n_tokens() * config_->layers[static_cast<size_t>(layer)].kv_size());
+    const auto n =
+        static_cast<size_t>(rows_->n_tokens() * config_->layers[static_cast<size_t>(layer)].kv_size());
     key_values_[layer] = {AlignedArray<float>(n), AlignedArray<float>(n)};
   }
   const int64_t width = config_->per_layer_dim, dim = config_->dim;
   if (width == 0) return {};
   const auto n_distinct = static_cast<int64_t>(rows_->vocabulary.size());
   const auto floats = [](int64_t n) { return AlignedArray<float>(static_cast<size_t>(n)); };
-  AlignedArray<float> table = floats(n_distinct * width), projection = floats(width * dim), norm = floats(width);
+  AlignedArray<float> table = floats(n_distinct * width), projection = floats(width * dim),
+                      norm = floats(width);
   std::vector<Token> projected(static_cast<size_t>(width));
-  for (size_t i = 0; i < projected.size(); ++i) projected[i] = static_cast<Token>(layer * width) + static_cast<Token>(i);
+  for (size_t i = 0; i < projected.size(); ++i)
+    projected[i] = static_cast<Token>(layer * width) + static_cast<Token>(i);
   const Token first = 0;
-  TRY(gather(model_->file, "per_layer_token_embd.weight", rows_->vocabulary, layer * width, width, table.data(), pool));
+  TRY(gather(model_->file, "per_layer_token_embd.weight", rows_->vocabulary, layer * width, width,
+             table.data(), pool));
   TRY(gather(model_->file, "per_layer_model_proj.weight", projected, 0, dim, projection.data(), pool));
   TRY(gather(model_->file, "per_layer_proj_norm.weight", {&first, 1}, 0, width, norm.data(), pool));
   per_layer_ = floats(n_distinct * width);
   AlignedArray<float> raw = floats(n_distinct * width), inverse = floats(n_distinct);
   std::vector<Token> numbers(rows_->vocabulary.size());
   for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<Token>(i);
-  per_layer_inputs({dim, width, 1, config_->norm_eps}, {table.data(), projection.data(), norm.data()}, numbers,
-                   embeddings_.data(), raw.data(), inverse.data(), per_layer_.data());
+  per_layer_inputs({dim, width, 1, config_->norm_eps}, {table.data(), projection.data(), norm.data()},
+                   numbers, embeddings_.data(), raw.data(), inverse.data(), per_layer_.data());
   return {};
 }
 
 void TokenStream::fill(int64_t first, int64_t n, Activations& activations) const {
   const int64_t n_tokens = n * rows_->length, at = first * rows_->length, dim = config_->dim;
   std::copy_n(hidden_.data() + at * dim, n_tokens * dim, activations.layers[0].h);
-  const int64_t width = config_->per_layer_dim, stride = width * static_cast<int64_t>(activations.layers.size());
+  const int64_t width = config_->per_layer_dim,
+                stride = width * static_cast<int64_t>(activations.layers.size());
   for (int64_t t = 0; width > 0 && t < n_tokens; ++t)
     std::copy_n(per_layer_.data() + rows_->tokens[static_cast<size_t>(at + t)] * width, width,
                 activations.per_layer + t * stride);

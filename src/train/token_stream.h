@@ -1,5 +1,5 @@
-// Token stream: the hidden states of rows of text on their way through a model, one layer at a time, with what later
-// layers need of earlier ones. Only a layer's weights are decoded at a time.
+// Token stream: the hidden states of rows of text on their way through a model, one layer at a time, with
+// what later layers need of earlier ones. Only a layer's weights are decoded at a time.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@
 
 namespace carat::train {
 
-// Rows of equal length, and which tokens they are made of: what depends on a token alone is kept once for each.
+// Rows of equal length, and which tokens they are made of: what depends on a token alone is kept once for
+// each.
 struct StreamRows {
   int64_t n_rows = 0, length = 0;
   std::vector<Token> tokens;      // [n_rows * length], numbers of `vocabulary`
@@ -33,14 +34,16 @@ class TokenStream {
 
   // Makes ready for a layer: of its per-layer inputs. Layers come in order.
   Result<void> enter(int layer, ThreadPool& pool);
-  // Puts rows [first, first + n) of the entered layer's input where Network::forward_layer(…, 0, …) expects them.
+  // Puts rows [first, first + n) of the entered layer's input where Network::forward_layer(…, 0, …) expects
+  // them.
   void fill(int64_t first, int64_t n, Activations& activations) const;
   // What forward_layer left, back into the stream: the hidden states are then those behind the layer.
   void take(int64_t first, int64_t n, const Activations& activations);
 
   const float* hidden(int64_t row) const { return hidden_.data() + row * rows_->length * config_->dim; }
 
-  // Floats that a stream keeps for each token of its rows, besides what it keeps for each token of the vocabulary.
+  // Floats that a stream keeps for each token of its rows, besides what it keeps for each token of the
+  // vocabulary.
   static int64_t floats_per_token(const Config& config);
 
  private:
@@ -52,9 +55,9 @@ class TokenStream {
   const Config* config_;
   const StreamRows* rows_;
   int layer_ = -1;
-  AlignedArray<float> hidden_;          // [n_tokens, dim]
-  AlignedArray<float> embeddings_;      // [vocabulary, dim], scaled; only where per-layer inputs need them
-  AlignedArray<float> per_layer_;       // [vocabulary, per_layer_dim] of the entered layer
+  AlignedArray<float> hidden_;           // [n_tokens, dim]
+  AlignedArray<float> embeddings_;       // [vocabulary, dim], scaled; only where per-layer inputs need them
+  AlignedArray<float> per_layer_;        // [vocabulary, per_layer_dim] of the entered layer
   std::map<int, KeyValues> key_values_;  // of layers that later ones read
 };
 

@@ -40,7 +40,8 @@ class Tuner {
     for (int64_t step = 0; step < n_steps; ++step) {
       if (interrupted()) return fail("interrupted");
       TRY(gradient({mix64(mix64(options_.seed) + static_cast<uint64_t>(step)), n_rows, 0.0}));
-      tensors_.move({options_.code_rate, options_.scale_rate}, step, n_steps, gradient_.data(), student_, pool_);
+      tensors_.move({options_.code_rate, options_.scale_rate}, step, n_steps, gradient_.data(), student_,
+                    pool_);
       if (options_.progress)
         options_.progress(static_cast<uint64_t>((step + 1) * per_step),
                           static_cast<uint64_t>(n_steps * per_step), "tuning");
@@ -77,8 +78,8 @@ class Tuner {
     const LossSums sums = TRY(batch_.run(student_.values.data(), plan, true));
     if (!std::isfinite(sums.loss)) return fail("tuning diverged: the loss is {}", sums.loss);
     // A code's number that is none could not be rounded.
-    const double squares = sum_lanes(batch_.lanes(), pieces_, static_cast<float>(1 / sums.weight),
-                                     gradient_, pool_);
+    const double squares =
+        sum_lanes(batch_.lanes(), pieces_, static_cast<float>(1 / sums.weight), gradient_, pool_);
     if (!std::isfinite(squares)) return fail("tuning diverged: the gradient is no number");
     return {};
   }
@@ -95,13 +96,15 @@ class Tuner {
   TunedTensors tensors_;
 };
 
-// Values of both models, the gradients of all lanes, and a number and two moments for each code; what each thread works with.
+// Values of both models, the gradients of all lanes, and a number and two moments for each code; what each
+// thread works with.
 Result<void> check_room(const Model& model, const TuneOptions& options) {
   int64_t n = 0;
   for (const Tensor& tensor : model.file.tensors) n = saturating_add(n, tensor.n_elements());
   const int64_t of_thread = 4 * BatchGradient::n_floats_per_thread(model.config, true, options.row_length);
-  return check_memory(saturating_add(saturating_multiply(n, 56), saturating_multiply(options.n_threads, of_thread)),
-                      "tuning all weights at once");
+  return check_memory(
+      saturating_add(saturating_multiply(n, 56), saturating_multiply(options.n_threads, of_thread)),
+      "tuning all weights at once");
 }
 
 TuneOptions for_model(const Model& model, TuneOptions options) {

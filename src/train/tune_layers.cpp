@@ -1,4 +1,5 @@
-// See the header. Rows are cut into a fixed number of lanes, as in batch_gradient.cpp, so threads change no bit.
+// See the header. Rows are cut into a fixed number of lanes, as in batch_gradient.cpp, so threads change no
+// bit.
 #include "train/tune_layers.h"
 
 #include <algorithm>
@@ -21,7 +22,8 @@ namespace {
 constexpr int64_t kLanes = 8;
 constexpr int64_t kPassTokens = 256;
 constexpr int64_t kBytesOfBlocks = 1;  // a weight, at most in what people tune
-constexpr int64_t kBytesAWeight = 56;  // values, gradients of all lanes and their sum, a number and two moments for each code
+constexpr int64_t kBytesAWeight =
+    56;  // values, gradients of all lanes and their sum, a number and two moments for each code
 
 // The rows: those to learn from, and then those that only judge.
 struct LayerRows {
@@ -30,7 +32,8 @@ struct LayerRows {
 };
 
 LayerRows draw_rows(const TextPieces& pieces, const LayerTuneOptions& o) {
-  const int64_t n_rows = std::max<int64_t>(2, o.n_tokens / o.row_length), n_judged = std::max<int64_t>(1, n_rows / 16);
+  const int64_t n_rows = std::max<int64_t>(2, o.n_tokens / o.row_length),
+                n_judged = std::max<int64_t>(1, n_rows / 16);
   std::vector<Token> tokens;
   for (int64_t i = 0; i < n_rows; ++i) {
     Random random(mix64(o.seed ^ mix64(static_cast<uint64_t>(i))));
@@ -47,16 +50,21 @@ class LayerRunner {
  public:
   // keep: for backward().
   LayerRunner(const Parameters& parameters, const StreamRows& rows, bool keep, ThreadPool& pool)
-      : rows_(rows), pool_(pool), network_(parameters, rows.length), tokens_(static_cast<size_t>(kPassTokens + rows.length)) {
+      : rows_(rows),
+        pool_(pool),
+        network_(parameters, rows.length),
+        tokens_(static_cast<size_t>(kPassTokens + rows.length)) {
     workers_.resize(static_cast<size_t>(pool.size()));
     for (auto& worker : workers_)
-      worker = std::make_unique<Activations>(parameters.config, rows_per_pass(rows.length), rows.length, keep);
+      worker =
+          std::make_unique<Activations>(parameters.config, rows_per_pass(rows.length), rows.length, keep);
   }
 
-  // Runs these rows, and hands each piece of consecutive ones to use(row, n, activations). Once the program is interrupted it
-  // leaves out the rest.
+  // Runs these rows, and hands each piece of consecutive ones to use(row, n, activations). Once the program
+  // is interrupted it leaves out the rest.
   template <class Use>
-  void run(const float* weights, const TokenStream& stream, std::span<const int64_t> order, int thread, const Use& use) {
+  void run(const float* weights, const TokenStream& stream, std::span<const int64_t> order, int thread,
+           const Use& use) {
     Activations& a = *workers_[static_cast<size_t>(thread)];
     const auto most = static_cast<size_t>(rows_per_pass(rows_.length));
     for (size_t i = 0, n; i < order.size() && !interrupted(); i += n) {
@@ -75,10 +83,12 @@ class LayerRunner {
   void advance(const float* weights, TokenStream& stream) {
     std::vector<int64_t> all(static_cast<size_t>(rows_.n_rows));
     std::iota(all.begin(), all.end(), int64_t{0});
-    pool_.parallel_for(rows_.n_rows, rows_per_pass(rows_.length), [&](int64_t begin, int64_t end, int thread) {
-      run(weights, stream, std::span(all).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), thread,
-          [&](int64_t row, int64_t n, const Activations& a) { stream.take(row, n, a); });
-    });
+    pool_.parallel_for(
+        rows_.n_rows, rows_per_pass(rows_.length), [&](int64_t begin, int64_t end, int thread) {
+          run(weights, stream,
+              std::span(all).subspan(static_cast<size_t>(begin), static_cast<size_t>(end - begin)), thread,
+              [&](int64_t row, int64_t n, const Activations& a) { stream.take(row, n, a); });
+        });
   }
 
   size_t arena_size() const { return network_.arena_size(); }
@@ -95,9 +105,10 @@ class LayerRunner {
   std::vector<std::unique_ptr<Activations>> workers_;
 };
 
-// Squared distance of each token's state from the original's, relative to its size, summed up; `gradient`, unless nullptr, is that
-// of scale times it.
-double relative_error(const float* states, const float* wanted, int64_t n_tokens, int64_t dim, float scale, float* gradient) {
+// Squared distance of each token's state from the original's, relative to its size, summed up; `gradient`,
+// unless nullptr, is that of scale times it.
+double relative_error(const float* states, const float* wanted, int64_t n_tokens, int64_t dim, float scale,
+                      float* gradient) {
   double total = 0;
   for (int64_t t = 0; t < n_tokens; ++t, states += dim, wanted += dim) {
     double error = 0, size = 0;
@@ -116,9 +127,9 @@ double relative_error(const float* states, const float* wanted, int64_t n_tokens
 // Tunes one layer.
 class LayerTuner {
  public:
-  LayerTuner(Parameters& student, const Parameters& original, const gguf::File& quantized, const LayerRows& rows,
-             const TokenStream& inputs, const TokenStream& wanted, const LayerTuneOptions& options, uint64_t seed,
-             ThreadPool& pool)
+  LayerTuner(Parameters& student, const Parameters& original, const gguf::File& quantized,
+             const LayerRows& rows, const TokenStream& inputs, const TokenStream& wanted,
+             const LayerTuneOptions& options, uint64_t seed, ThreadPool& pool)
       : options_(options),
         rows_(rows),
         inputs_(inputs),
@@ -144,7 +155,8 @@ class LayerTuner {
       if (interrupted()) return error;
       if (step % per_pass == 0) random_.shuffle(order);
       const auto first = static_cast<size_t>(step % per_pass * n_rows);
-      const double distance = over(std::span(order).subspan(first, static_cast<size_t>(n_rows)), gradient_.data());
+      const double distance =
+          over(std::span(order).subspan(first, static_cast<size_t>(n_rows)), gradient_.data());
       if (!std::isfinite(distance) || !std::isfinite(squares_)) return error;
       tensors_.move(options_.rates, step, n, gradient_.data(), student_, pool_);
       on_step(step);
@@ -175,7 +187,8 @@ class LayerTuner {
     const auto n = static_cast<int64_t>(order.size()), n_lanes = std::min(kLanes, n);
     const float scale = 1 / static_cast<float>(n * rows_.rows.length);
     std::vector<double> errors(static_cast<size_t>(n_lanes));
-    if (gradient != nullptr && static_cast<int64_t>(lanes_.size()) < n_lanes) lanes_.resize(static_cast<size_t>(n_lanes));
+    if (gradient != nullptr && static_cast<int64_t>(lanes_.size()) < n_lanes)
+      lanes_.resize(static_cast<size_t>(n_lanes));
     for (auto& lane : lanes_)
       if (lane.size() == 0) lane = AlignedArray<float>(runner_.arena_size());
     pool_.parallel_for(n_lanes, 1, [&](int64_t begin, int64_t end, int thread) {
@@ -183,18 +196,20 @@ class LayerTuner {
         const int64_t first = n * lane / n_lanes, last = n * (lane + 1) / n_lanes;
         float* own = gradient == nullptr ? nullptr : lanes_[static_cast<size_t>(lane)].data();
         if (own != nullptr) std::fill_n(own, runner_.arena_size(), 0.0f);
-        runner_.run(student_.values.data(), inputs_, order.subspan(static_cast<size_t>(first), static_cast<size_t>(last - first)),
-                    thread, [&](int64_t row, int64_t n_rows, Activations& a) {
+        runner_.run(student_.values.data(), inputs_,
+                    order.subspan(static_cast<size_t>(first), static_cast<size_t>(last - first)), thread,
+                    [&](int64_t row, int64_t n_rows, Activations& a) {
                       errors[static_cast<size_t>(lane)] +=
-                          relative_error(a.h_out, wanted_.hidden(row), n_rows * rows_.rows.length, dim(), scale,
-                                         gradient == nullptr ? nullptr : a.dh);
+                          relative_error(a.h_out, wanted_.hidden(row), n_rows * rows_.rows.length, dim(),
+                                         scale, gradient == nullptr ? nullptr : a.dh);
                       if (gradient != nullptr) runner_.backward(student_.values.data(), n_rows, a, own);
                     });
       }
     });
     if (gradient != nullptr) {
       std::vector<const float*> lanes;
-      for (int64_t lane = 0; lane < n_lanes; ++lane) lanes.push_back(lanes_[static_cast<size_t>(lane)].data());
+      for (int64_t lane = 0; lane < n_lanes; ++lane)
+        lanes.push_back(lanes_[static_cast<size_t>(lane)].data());
       squares_ = sum_lanes(lanes, pieces_, 1.0f, gradient_, pool_);
     }
     return std::accumulate(errors.begin(), errors.end(), 0.0);
@@ -219,8 +234,8 @@ LayerTuneOptions for_model(const Model& model, LayerTuneOptions options) {
   return options;
 }
 
-// The largest layer with its gradients and each thread's activations, both streams, and all layers' blocks twice: as they were
-// and as they are tuned.
+// The largest layer with its gradients and each thread's activations, both streams, and all layers' blocks
+// twice: as they were and as they are tuned.
 Result<void> check_room(const Model& model, const LayerTuneOptions& options) {
   const Config& config = model.config;
   std::vector<int64_t> weights(config.layers.size());
@@ -232,17 +247,20 @@ Result<void> check_room(const Model& model, const LayerTuneOptions& options) {
     of_layer = saturating_add(of_layer, size), total = saturating_add(total, size);
   }
   for (int i = 0; i < config.n_layers(); ++i) {
-    const int64_t of_thread = 4 * Activations::n_floats(layer_config(config, i), rows_per_pass(options.row_length),
-                                                        options.row_length, true);
-    largest = std::max(largest, saturating_add(saturating_multiply(weights[static_cast<size_t>(i)], kBytesAWeight),
-                                               saturating_multiply(options.n_threads, of_thread)));
+    const int64_t of_thread =
+        4 * Activations::n_floats(layer_config(config, i), rows_per_pass(options.row_length),
+                                  options.row_length, true);
+    largest =
+        std::max(largest, saturating_add(saturating_multiply(weights[static_cast<size_t>(i)], kBytesAWeight),
+                                         saturating_multiply(options.n_threads, of_thread)));
   }
   const int64_t of_tokens = saturating_multiply(8 * options.n_tokens, TokenStream::floats_per_token(config));
   const int64_t of_vocabulary = saturating_multiply(8 * std::min(options.n_tokens, config.n_vocab),
                                                     config.dim + 2 * config.per_layer_dim);
   const int64_t of_blocks = saturating_multiply(total, 2 * kBytesOfBlocks);
-  return check_memory(saturating_add(saturating_add(largest, of_blocks), saturating_add(of_tokens, of_vocabulary)),
-                      "tuning layer by layer");
+  return check_memory(
+      saturating_add(saturating_add(largest, of_blocks), saturating_add(of_tokens, of_vocabulary)),
+      "tuning layer by layer");
 }
 
 }  // namespace
@@ -256,7 +274,8 @@ Result<void> check_layers_tunable(const Model& original, std::span<const std::ve
 }
 
 Result<LayerTuneResult> tune_layers(const Model& original, const Model& quantized,
-                                    std::span<const std::vector<Token>> texts, const LayerTuneOptions& wanted_options) {
+                                    std::span<const std::vector<Token>> texts,
+                                    const LayerTuneOptions& wanted_options) {
   const LayerTuneOptions options = for_model(original, wanted_options);
   TRY(check_room(original, options));
   TRY(load_blas());
@@ -279,13 +298,13 @@ Result<LayerTuneResult> tune_layers(const Model& original, const Model& quantize
                        mix64(options.seed + static_cast<uint64_t>(layer)), pool);
       const LayerError error = tuner.run([&](int64_t step) {
         if (options.progress)
-          options.progress(static_cast<uint64_t>(layer * n_steps + step + 1), static_cast<uint64_t>(n_layers * n_steps),
-                           "tuning layers");
+          options.progress(static_cast<uint64_t>(layer * n_steps + step + 1),
+                           static_cast<uint64_t>(n_layers * n_steps), "tuning layers");
       });
       if (interrupted()) return fail("interrupted");
       if (!std::isfinite(error.before))
-        return fail("{}: layer {} makes values of the text that are no numbers, or that of {} does", quantized.file.path, layer,
-                    original.file.path);
+        return fail("{}: layer {} makes values of the text that are no numbers, or that of {} does",
+                    quantized.file.path, layer, original.file.path);
       if (error.after < error.before) {
         for (TunedTensor& tensor : tuner.take()) result.tensors.push_back(std::move(tensor));
       } else {

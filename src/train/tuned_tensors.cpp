@@ -50,7 +50,8 @@ TunedTensors::TunedTensors(const Parameters& student, const Parameters& original
         decode_tensor(*scale, factors.data(), pool);
         tensor.scale = factors.data();
       }
-      codes_.push_back({p, std::make_unique<TunedCodes>(tensor, original.of(p).data(), static_cast<float>(pull), pool)});
+      codes_.push_back(
+          {p, std::make_unique<TunedCodes>(tensor, original.of(p).data(), static_cast<float>(pull), pool)});
     } else if (is_gain(p, *found)) {
       const std::span<const float> values(found->f32(), static_cast<size_t>(found->n_elements()));
       gains_.push_back({p,

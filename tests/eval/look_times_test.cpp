@@ -75,11 +75,14 @@ TEST_F(LookTimesTest, WhatALookHadTakenWhenItWasLeftCounts) {
     EXPECT_NEAR(times.next(200).take(), 20, 5);
     EXPECT_TRUE(times.leave().has_value());
   }
-  LookTimes first = LookTimes::open(path_ + "-new", "a", options_, 0.05, LookTimes::Clock::now() - seconds(50)).take();
+  LookTimes first =
+      LookTimes::open(path_ + "-new", "a", options_, 0.05, LookTimes::Clock::now() - seconds(50)).take();
   EXPECT_TRUE(first.leave().has_value());
-  LookTimes second = LookTimes::open(path_ + "-new", "a", options_, 0.05, LookTimes::Clock::now() - seconds(60)).take();
+  LookTimes second =
+      LookTimes::open(path_ + "-new", "a", options_, 0.05, LookTimes::Clock::now() - seconds(60)).take();
   EXPECT_TRUE(second.leave().has_value());
-  LookTimes third = LookTimes::open(path_ + "-new", "a", options_, 0.05, LookTimes::Clock::now() - seconds(70)).take();
+  LookTimes third =
+      LookTimes::open(path_ + "-new", "a", options_, 0.05, LookTimes::Clock::now() - seconds(70)).take();
   EXPECT_NEAR(third.next(100).take(), 180, 15);
   EXPECT_EQ(read_file(path_ + "-new").take().find("left"), std::string::npos);
   std::filesystem::remove(path_ + "-new");
@@ -88,11 +91,14 @@ TEST_F(LookTimesTest, WhatALookHadTakenWhenItWasLeftCounts) {
 TEST_F(LookTimesTest, AnotherJudgementIsRefused) {
   keep_two_looks();
   const std::string kept = read_file(path_).take();
-  EXPECT_NE(message(open(0, {.max_items = 500, .budget_seconds = 1e4})).find("'most items 400' there and 'most items 500'"),
+  EXPECT_NE(message(open(0, {.max_items = 500, .budget_seconds = 1e4}))
+                .find("'most items 400' there and 'most items 500'"),
             std::string::npos);
-  EXPECT_NE(message(open(0, {.max_items = 400, .budget_seconds = 60})).find("'most seconds 10000' there"), std::string::npos);
+  EXPECT_NE(message(open(0, {.max_items = 400, .budget_seconds = 60})).find("'most seconds 10000' there"),
+            std::string::npos);
   EXPECT_NE(message(open(0, options_, 0.01)).find("'error allowed 0.05' there"), std::string::npos);
-  EXPECT_NE(message(LookTimes::open(path_, "b", options_, 0.05, LookTimes::Clock::now())).find("'judgement a' there"),
+  EXPECT_NE(message(LookTimes::open(path_, "b", options_, 0.05, LookTimes::Clock::now()))
+                .find("'judgement a' there"),
             std::string::npos);
   LookTimes times = open(0);
   const auto other = times.next(50);
@@ -116,9 +122,31 @@ TEST_F(LookTimesTest, WhatIsNoSuchFileIsRefused) {
     if (n >= header.size() && kept[n - 1] == '\n') continue;  // as it was after the first look, or before it
     if (n != header.size() - 1) EXPECT_TRUE(refuses(kept.substr(0, n))) << n;
   }
-  for (const char* line : {"look", "look 5", "look 5 x", "look x 5", "look 5 nan", "look 5 inf", "look 5 -1", "look 0 1",
-                           "look -3 1", "look 5 1 1", "look 99999999999999999999 1", "glance 5 1", " ", "look  5 1", "look 5 1 ", "look 05 1", "look 5 1.0", "left", "left -1", "left x", "left 1\nlook 6 2", "left 1\nleft 2",
-                           "look 5 1\n\nlook 6 2", "look 5 2\nlook 6 1", "look 5 2\nlook 5 3"})
+  for (const char* line : {"look",
+                           "look 5",
+                           "look 5 x",
+                           "look x 5",
+                           "look 5 nan",
+                           "look 5 inf",
+                           "look 5 -1",
+                           "look 0 1",
+                           "look -3 1",
+                           "look 5 1 1",
+                           "look 99999999999999999999 1",
+                           "glance 5 1",
+                           " ",
+                           "look  5 1",
+                           "look 5 1 ",
+                           "look 05 1",
+                           "look 5 1.0",
+                           "left",
+                           "left -1",
+                           "left x",
+                           "left 1\nlook 6 2",
+                           "left 1\nleft 2",
+                           "look 5 1\n\nlook 6 2",
+                           "look 5 2\nlook 6 1",
+                           "look 5 2\nlook 5 3"})
     EXPECT_TRUE(refuses(header + line + "\n")) << line;
   EXPECT_TRUE(refuses(std::string(2 << 20, 'x')));
   write_file(path_, header + "look 5 1\nlook 6 1\n").take();

@@ -1,5 +1,5 @@
-// Layer by layer: a stream of hidden states is what the whole network computes, a layer alone has the whole network's
-// gradients, and a quantized model comes nearer to its original.
+// Layer by layer: a stream of hidden states is what the whole network computes, a layer alone has the whole
+// network's gradients, and a quantized model comes nearer to its original.
 #include "train/tune_layers.h"
 
 #include <gtest/gtest.h>
@@ -121,8 +121,8 @@ TEST_P(LayerOf, AloneHasTheNetworksGradients) {
   std::vector<float> behind_norm(static_cast<size_t>(n * config.dim)), behind_layer(behind_norm.size());
   for (float& v : behind_norm) v = static_cast<float>(random.normal());
   const Parameter& norm = *whole.find("output_norm.weight");
-  vector_loops().rms_norm_backward(all.h_out, whole.of(norm).data(), all.inverse_out, behind_norm.data(), n, config.dim,
-                                   false, behind_layer.data(), nullptr);
+  vector_loops().rms_norm_backward(all.h_out, whole.of(norm).data(), all.inverse_out, behind_norm.data(), n,
+                                   config.dim, false, behind_layer.data(), nullptr);
   AlignedArray<float> gradients(whole.values.size());
   std::ranges::copy(behind_norm, all.dh);
   network.backward(whole.values.data(), token_rows, all, gradients.data());
@@ -194,7 +194,8 @@ TEST_F(TuneLayers, ComesNearerToTheOriginal) {
     EXPECT_GT(error.before, 0);
     EXPECT_LE(error.after, error.before);
   }
-  EXPECT_LT(result->layers[0].after, 0.9 * result->layers[0].before);  // later ones have inherited most of theirs
+  EXPECT_LT(result->layers[0].after,
+            0.9 * result->layers[0].before);  // later ones have inherited most of theirs
   // What was tuned fits the file, and the whole model's divergence is smaller.
   QuantizeOptions options;
   options.type = TensorType::Q4_0;
@@ -214,7 +215,8 @@ TEST_F(TuneLayers, ThreadsChangeNoBit) {
   LayerTuneOptions one = options(), three = options();
   one.n_passes = three.n_passes = 3;
   three.n_threads = 3;
-  const auto a = tune_layers(*original_, *quantized_, texts_, one), b = tune_layers(*original_, *quantized_, texts_, three);
+  const auto a = tune_layers(*original_, *quantized_, texts_, one),
+             b = tune_layers(*original_, *quantized_, texts_, three);
   ASSERT_TRUE(a.has_value() && b.has_value());
   ASSERT_FALSE(a->tensors.empty());
   ASSERT_EQ(a->tensors.size(), b->tensors.size());
