@@ -7,13 +7,11 @@
 namespace carat::train {
 namespace {
 
-constexpr int64_t kLanes = 8;  // most threads that can share a step; part of what fixes the bits
-constexpr int64_t kPassTokens =
-    256;  // tokens of one forward and backward pass: activations stay near the cores
-
-int64_t rows_per_pass(int64_t length) { return std::max<int64_t>(1, kPassTokens / length); }
+constexpr int64_t kPassTokens = 256;
 
 }  // namespace
+
+int64_t rows_per_pass(int64_t row_length) { return std::max<int64_t>(1, kPassTokens / row_length); }
 
 struct BatchGradient::Worker {
   Worker(const Config& config, const Parameters* parent, int64_t n_rows, int64_t length)

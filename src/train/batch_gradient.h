@@ -13,6 +13,11 @@
 
 namespace carat::train {
 
+// Most threads that can share a step; part of what fixes the bits.
+inline constexpr int64_t kLanes = 8;
+// Rows of one forward and backward pass: activations stay near the cores.
+int64_t rows_per_pass(int64_t row_length);
+
 // Which rows: row i is drawn from a seed of its own.
 struct BatchPlan {
   uint64_t seed;  // of the step

@@ -40,8 +40,7 @@ class Tuner {
     for (int64_t step = 0; step < n_steps; ++step) {
       if (interrupted()) return fail("interrupted");
       TRY(gradient({mix64(mix64(options_.seed) + static_cast<uint64_t>(step)), n_rows, 0.0}));
-      tensors_.move({options_.code_rate, options_.scale_rate}, step, n_steps, gradient_.data(), student_,
-                    pool_);
+      tensors_.move(options_.rates, step, n_steps, gradient_.data(), student_, pool_);
       if (options_.progress)
         options_.progress(static_cast<uint64_t>((step + 1) * per_step),
                           static_cast<uint64_t>(n_steps * per_step), "tuning");

@@ -20,9 +20,7 @@ namespace carat::train {
 struct TuneOptions {
   int64_t n_tokens = 1'000'000;                   // seen in all, pieces of the texts drawn at random
   int64_t batch_tokens = 2048, row_length = 256;  // rows are no longer than the model's context
-  // The largest step of a code in steps of its grid, and of scales and gains relative to themselves; both
-  // shrink to nothing along a cosine.
-  double code_rate = 0.01, scale_rate = 3e-4;
+  TuneRates rates{0.01, 3e-4};
   double pull = 0.3;  // see TunedCodes
   uint64_t seed = 1;
   int n_threads = 1;    // does not change a bit of the result

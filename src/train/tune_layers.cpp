@@ -9,6 +9,7 @@
 
 #include "base/random.h"
 #include "model/memory_budget.h"
+#include "train/batch_gradient.h"
 #include "train/blas.h"
 #include "train/model_file.h"
 #include "train/network.h"
@@ -19,8 +20,6 @@
 namespace carat::train {
 namespace {
 
-constexpr int64_t kLanes = 8;
-constexpr int64_t kPassTokens = 256;
 constexpr int64_t kBytesOfBlocks = 1;  // a weight, at most in what people tune
 constexpr int64_t kBytesAWeight =
     56;  // values, gradients of all lanes and their sum, a number and two moments for each code
@@ -43,8 +42,6 @@ LayerRows draw_rows(const TextPieces& pieces, const LayerTuneOptions& o) {
   return {make_stream_rows(std::move(tokens), o.row_length), n_rows - n_judged};
 }
 
-int64_t rows_per_pass(int64_t length) { return std::max<int64_t>(1, kPassTokens / length); }
-
 // One layer of one model over rows of its stream.
 class LayerRunner {
  public:
@@ -53,7 +50,7 @@ class LayerRunner {
       : rows_(rows),
         pool_(pool),
         network_(parameters, rows.length),
-        tokens_(static_cast<size_t>(kPassTokens + rows.length)) {
+        tokens_(static_cast<size_t>(rows_per_pass(rows.length) * rows.length)) {
     workers_.resize(static_cast<size_t>(pool.size()));
     for (auto& worker : workers_)
       worker =

@@ -59,20 +59,29 @@ void expect_near(std::span<const float> a, std::span<const float> b, double tole
 
 class LayerOf : public testing::TestWithParam<toy::Variant> {
  protected:
-  void SetUp() override { ASSERT_TRUE(load_blas().has_value()); }
+  void SetUp() override {
+    ASSERT_TRUE(load_blas().has_value());
+    model_ = made(GetParam().config, path_of("whole"), TensorType::F32);
+    ASSERT_NE(model_, nullptr);
+  }
   void TearDown() override { std::filesystem::remove(path_of("whole")); }
+
+  std::vector<Token> draw_tokens(int64_t n) {
+    std::vector<Token> tokens(static_cast<size_t>(n));
+    for (Token& token : tokens) token = static_cast<Token>(random_.below(50));
+    return tokens;
+  }
+
+  Random random_{7};
+  std::shared_ptr<const Model> model_;
 };
 
 TEST_P(LayerOf, AloneIsWhatItIsInTheNetwork) {
   constexpr int64_t kRows = 3, kLength = 12;
-  const auto model = made(GetParam().config, path_of("whole"), TensorType::F32);
-  ASSERT_NE(model, nullptr);
   ThreadPool pool(2);
-  Random random(7);
-  std::vector<Token> tokens(kRows * kLength);
-  for (Token& token : tokens) token = static_cast<Token>(random.below(50));
+  const std::vector<Token> tokens = draw_tokens(kRows * kLength);
 
-  const Parameters whole = load_parameters(*model, pool).take();
+  const Parameters whole = load_parameters(*model_, pool).take();
   const Config& config = whole.config;
   const Network network(whole, kLength);
   Activations all(config, kRows, kLength, true);
@@ -80,11 +89,11 @@ TEST_P(LayerOf, AloneIsWhatItIsInTheNetwork) {
   network.forward(whole.values.data(), all_rows, all);
 
   const StreamRows rows = make_stream_rows(tokens, kLength);
-  TokenStream stream = TokenStream::create(*model, rows, pool).take();
+  TokenStream stream = TokenStream::create(*model_, rows, pool).take();
   for (int i = 0; i < config.n_layers(); ++i) {
     SCOPED_TRACE(i);
     ASSERT_TRUE(stream.enter(i, pool).has_value());
-    const Parameters one = load_layer(*model, i, pool).take();
+    const Parameters one = load_layer(*model_, i, pool).take();
     const Network layer(one, kLength);
     // Two rows, and one.
     for (const auto& [first, n] : {std::pair<int64_t, int64_t>{0, 2}, {2, 1}}) {
@@ -103,15 +112,11 @@ TEST_P(LayerOf, AloneIsWhatItIsInTheNetwork) {
 // The last layer's gradients in the whole network, from the gradient behind it.
 TEST_P(LayerOf, AloneHasTheNetworksGradients) {
   constexpr int64_t kRows = 2, kLength = 12;
-  const auto model = made(GetParam().config, path_of("whole"), TensorType::F32);
-  ASSERT_NE(model, nullptr);
   ThreadPool pool(1);
-  Random random(8);
-  std::vector<Token> tokens(kRows * kLength);
-  for (Token& token : tokens) token = static_cast<Token>(random.below(50));
+  const std::vector<Token> tokens = draw_tokens(kRows * kLength);
   const TokenRows token_rows{kRows, kLength, tokens};
 
-  const Parameters whole = load_parameters(*model, pool).take();
+  const Parameters whole = load_parameters(*model_, pool).take();
   const Config& config = whole.config;
   const int last = config.n_layers() - 1;
   const int64_t n = kRows * kLength;
@@ -119,7 +124,7 @@ TEST_P(LayerOf, AloneHasTheNetworksGradients) {
   Activations all(config, kRows, kLength, true);
   network.forward(whole.values.data(), token_rows, all);
   std::vector<float> behind_norm(static_cast<size_t>(n * config.dim)), behind_layer(behind_norm.size());
-  for (float& v : behind_norm) v = static_cast<float>(random.normal());
+  for (float& v : behind_norm) v = static_cast<float>(random_.normal());
   const Parameter& norm = *whole.find("output_norm.weight");
   vector_loops().rms_norm_backward(all.h_out, whole.of(norm).data(), all.inverse_out, behind_norm.data(), n,
                                    config.dim, false, behind_layer.data(), nullptr);
@@ -128,10 +133,10 @@ TEST_P(LayerOf, AloneHasTheNetworksGradients) {
   network.backward(whole.values.data(), token_rows, all, gradients.data());
 
   const StreamRows rows = make_stream_rows(tokens, kLength);
-  TokenStream stream = TokenStream::create(*model, rows, pool).take();
+  TokenStream stream = TokenStream::create(*model_, rows, pool).take();
   for (int i = 0; i <= last; ++i) {
     ASSERT_TRUE(stream.enter(i, pool).has_value());
-    const Parameters one = load_layer(*model, i, pool).take();
+    const Parameters one = load_layer(*model_, i, pool).take();
     const Network layer(one, kLength);
     Activations alone(one.config, kRows, kLength, true);
     stream.fill(0, kRows, alone);
@@ -155,7 +160,7 @@ TEST_P(LayerOf, AloneHasTheNetworksGradients) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Variants, LayerOf, testing::ValuesIn(toy::variants()),
-                         [](const auto& info) { return std::string(info.param.name); });
+                         [](const auto& variant) { return std::string(variant.param.name); });
 
 class TuneLayers : public testing::Test {
  protected:

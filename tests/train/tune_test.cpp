@@ -168,8 +168,8 @@ class Tune : public testing::Test {
   }
   static TuneOptions options() {
     TuneOptions o;
-    o.n_tokens = 60 * 128, o.batch_tokens = 128, o.row_length = 32, o.code_rate = 0.02;
-    o.scale_rate = 1e-3;
+    o.n_tokens = 60 * 128, o.batch_tokens = 128, o.row_length = 32;
+    o.rates = {0.02, 1e-3};
     return o;
   }
 
@@ -205,7 +205,7 @@ TEST_F(Tune, ThreadsChangeNoBit) {
 // Whatever does not help is not kept: here steps that are far too large.
 TEST_F(Tune, ChangesNothingThatDoesNotHelp) {
   TuneOptions wild = options();
-  wild.code_rate = 5, wild.scale_rate = 0.5, wild.n_tokens = 4 * 128;
+  wild.rates = {5, 0.5}, wild.n_tokens = 4 * 128;
   const auto result = tune(*parent_, *quantized_, texts_, wild);
   ASSERT_TRUE(result.has_value()) << result.error().message;
   EXPECT_GE(result->after, result->before);
