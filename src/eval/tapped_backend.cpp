@@ -46,6 +46,8 @@ class TappedBackend : public Backend {
   void add_scale(float* x, const float* y, int64_t n, float scale) override {
     inner_.add_scale(x, y, n, scale);
   }
+  std::unique_ptr<Buffer> repack(const Tensor& weight) override { return inner_.repack(weight); }
+  size_t repacked_bytes(const Tensor& weight) const override { return inner_.repacked_bytes(weight); }
   std::unique_ptr<RowScreen> make_screen(const Tensor& weight) override { return inner_.make_screen(weight); }
   size_t screen_bytes(const Tensor& weight) const override { return inner_.screen_bytes(weight); }
   int64_t best_rows(const BestRows& request, const float* x, std::vector<ScoredRow>& best) override {

@@ -1,4 +1,4 @@
-// Backend: the only virtual interface. About eighteen coarse operations, enough to write the Gemma 4 network once
+// Backend: the only virtual interface. About twenty coarse operations, enough to write the Gemma 4 network once
 // (model/forward.cpp) and run it anywhere. Activations are row-major f32 [n_rows, dim] in the backend's memory;
 // weights are Tensors in any type that has a codec, and in every operation count with their scale.
 //
@@ -134,6 +134,12 @@ class Backend {
   virtual void add_rms_norm(const float* x, const float* weight, int64_t n_rows, int64_t dim, float eps, float* h) = 0;
   // x[i] = (x[i] + y[i]) * scale;  y nullptr: x[i] *= scale.  n values
   virtual void add_scale(float* x, const float* y, int64_t n, float scale) = 0;
+
+  // The weight's rows in the order in which matmul() and experts() read them fastest, for Tensor::packed of this weight: the
+  // same results, to the bit, for repacked_bytes() of memory. nullptr, and 0: there is no better order than the file's.
+  // Throws std::bad_alloc.
+  virtual std::unique_ptr<Buffer> repack(const Tensor& weight) = 0;
+  virtual size_t repacked_bytes(const Tensor& weight) const = 0;
 
   // Several weights on the same input x [n_tokens, in]: the input is prepared once.
   virtual void matmul(std::span<const Product> products, const float* x, int64_t n_tokens) = 0;

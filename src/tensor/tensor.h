@@ -26,6 +26,9 @@ struct Tensor {
   // nullptr: 1. Files keep such factors as tensors of their own, so a file's tensors have none; a model's
   // weights may.
   const float* scale = nullptr;
+  // The rows once more, as the kernels of the backend that made them like to read them (Backend::repack); nullptr: there
+  // are none. Only products look here.
+  const std::byte* packed = nullptr;
 
   explicit operator bool() const { return data != nullptr; }
 
@@ -53,7 +56,8 @@ struct Tensor {
             type,
             {shape[0], shape[1], 1, 1},
             data + static_cast<uint64_t>(i * shape[1]) * row_bytes(),
-            scale == nullptr ? nullptr : scale + i};
+            scale == nullptr ? nullptr : scale + i,
+            packed == nullptr ? nullptr : packed + static_cast<uint64_t>(i * shape[1]) * row_bytes()};
   }
 };
 

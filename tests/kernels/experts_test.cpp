@@ -155,6 +155,31 @@ TEST_P(Experts, FusedAndSeparateGatesAgreeAndBatchesDoNotMatter) {
   }
 }
 
+TEST_P(Experts, RepackedStacksGiveTheSameBits) {
+  auto cpu = backend(2);
+  for (const auto& [first, second] : {std::pair{Q4_0, Q8_0}, {Q4_K, F16}, {NVFP4, Q6_K}}) {
+    const int64_t dim = 256, n_ff = 256, n_experts = 5, n_used = 2;
+    const Mixture m = make_mixture(first, second, dim, n_ff, n_experts);
+    ExpertWeights fused = m.fused, apart = m.apart;
+    std::vector<std::unique_ptr<Buffer>> packed;
+    for (Tensor* stack : {&fused.gate_up, &fused.down, &apart.gate, &apart.up})
+      if (auto buffer = cpu->repack(*stack)) {
+        stack->packed = static_cast<const std::byte*>(buffer->data());
+        packed.push_back(std::move(buffer));
+      }
+    EXPECT_EQ(packed.size(), second == F16 ? 3u : 4u);
+    for (const int64_t n_rows : {1, 3, 40}) {
+      const std::vector<float> x = gaussian(static_cast<size_t>(n_rows * dim), 4);
+      std::vector<int32_t> experts;
+      std::vector<float> gates;
+      choose(n_rows, n_used, n_experts, experts, gates);
+      const std::vector<float> want = run(*cpu, m.fused, x, n_used, experts, gates);
+      EXPECT_TRUE(same_bits(run(*cpu, fused, x, n_used, experts, gates), want)) << type_name(first);
+      EXPECT_TRUE(same_bits(run(*cpu, apart, x, n_used, experts, gates), want)) << type_name(first);
+    }
+  }
+}
+
 TEST_P(Experts, WithoutOutputScaleGatesStandAlone) {
   auto cpu = backend();
   Mixture m = make_mixture(F32, F32, 32, 32, 2);

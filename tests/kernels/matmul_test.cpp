@@ -206,6 +206,45 @@ TEST_P(Matmul, ARowsBitsDoNotDependOnBatchOrThreads) {
   }
 }
 
+// `weight` with its packed rows, which `packed` holds.
+Tensor repacked(Backend& backend, Tensor weight, std::unique_ptr<Buffer>& packed) {
+  packed = backend.repack(weight);
+  EXPECT_NE(packed, nullptr) << type_name(weight.type);
+  if (packed == nullptr) return weight;
+  EXPECT_EQ(packed->size(), backend.repacked_bytes(weight));
+  weight.packed = static_cast<const std::byte*>(packed->data());
+  return weight;
+}
+
+TEST_P(Matmul, RepackedWeightsGiveTheSameBits) {
+  auto one = backend(1), three = backend(3);
+  for (const TensorType type : kIntegerTypes)
+    for (const auto& [k, n_rows] : {std::pair{int64_t{256}, int64_t{16}}, {1280, 144}}) {
+      const Weight w = make_weight(type, k, n_rows, 77);
+      const std::vector<float> x = gaussian(static_cast<size_t>(k * 133), 78);
+      std::unique_ptr<Buffer> packed;
+      const Tensor weight = repacked(*three, w.tensor, packed);
+      for (const int64_t n_tokens : {1, 2, 3, 4, 5, 7, 133}) {
+        const std::vector<float> want = multiply(*one, w.tensor, x.data(), n_tokens);
+        for (Backend* cpu : {one.get(), three.get()})
+          ASSERT_TRUE(same_bits(multiply(*cpu, weight, x.data(), n_tokens), want))
+              << type_name(type) << " k " << k << " tokens " << n_tokens;
+      }
+    }
+}
+
+TEST_P(Matmul, WhatCannotBeRepackedIsNot) {
+  auto fast = backend(), exact = backend(1, Precision::exact);
+  for (const Weight& w : {make_weight(F32, 64, 16, 1), make_weight(BF16, 64, 16, 1), make_weight(Q4_0, 64, 17, 1),
+                          make_weight(Q8_0, 64, 8, 1, 2), make_weight(TQ2_0, 256, 16, 1)}) {
+    EXPECT_EQ(fast->repack(w.tensor), nullptr) << type_name(w.tensor.type);
+    EXPECT_EQ(fast->repacked_bytes(w.tensor), 0u) << type_name(w.tensor.type);
+  }
+  const Weight w = make_weight(Q4_0, 64, 16, 1);
+  EXPECT_EQ(exact->repack(w.tensor), nullptr);
+  EXPECT_EQ(fast->repacked_bytes(w.tensor), w.bytes.size());
+}
+
 TEST_P(Matmul, SeveralWeightsShareOneInput) {
   auto cpu = backend(2);
   const int64_t k = 256, n_tokens = 5;

@@ -82,6 +82,10 @@ class InUse {
   std::atomic<bool>& taken_;
 };
 
+// How work is dealt to threads. Equal pieces, eight a thread; or, where each piece begins with memory's latency, half of the
+// work in one piece a thread and the rest in small ones: a thread that has been slow takes fewer of those.
+enum class Pieces { equal, large_first };
+
 class CpuBackend final : public Backend {
  public:
   CpuBackend(const Isa& isa, const CpuOptions& options);
@@ -99,6 +103,8 @@ class CpuBackend final : public Backend {
                     float* h) override;
   void add_scale(float* x, const float* y, int64_t n, float scale) override;
   void matmul(std::span<const Product> products, const float* x, int64_t n_tokens) override;
+  std::unique_ptr<Buffer> repack(const Tensor& weight) override;
+  size_t repacked_bytes(const Tensor& weight) const override;
   std::unique_ptr<RowScreen> make_screen(const Tensor& weight) override;
   size_t screen_bytes(const Tensor& weight) const override;
   int64_t best_rows(const BestRows& request, const float* x, std::vector<ScoredRow>& best) override;
@@ -116,9 +122,9 @@ class CpuBackend final : public Backend {
   void soft_cap(float* x, int64_t n, float cap) override;
 
  private:
-  // body(begin, end, thread) over [0, n_units) in pieces that idle threads take one after another: so many a thread.
+  // body(begin, end, thread) over [0, n_units) in pieces that idle threads take one after another.
   template <class Body>
-  void share(int64_t n_units, const Body& body, int pieces_per_thread = 8);
+  void share(int64_t n_units, const Body& body, Pieces pieces = Pieces::equal);
   // body(row) or body(row, thread) for n_rows rows that cost about `values` elements each: in one thread when they are
   // few.
   template <class Body>
@@ -159,15 +165,17 @@ class CpuBackend final : public Backend {
 };
 
 template <class Body>
-void CpuBackend::share(int64_t n_units, const Body& body, int pieces_per_thread) {
+void CpuBackend::share(int64_t n_units, const Body& body, Pieces pieces) {
   const int n_threads = pool_.size();
   if (n_threads == 1 || n_units <= 1) {
     if (n_units > 0) body(int64_t{0}, n_units, 0);
     return;
   }
-  const int64_t piece = n_units / (n_threads * pieces_per_thread) + 1;
-  std::atomic<int64_t> next{0};
+  const int64_t first = pieces == Pieces::large_first ? n_units / (2 * n_threads) : 0;  // of each thread
+  const int64_t piece = n_units / (n_threads * (pieces == Pieces::large_first ? 32 : 8)) + 1;
+  std::atomic<int64_t> next{first * n_threads};
   pool_.parallel_for(n_threads, 1, [&](int64_t, int64_t, int thread) {
+    if (first > 0) body(first * thread, first * (thread + 1), thread);
     for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < n_units;)
       body(begin, begin + piece < n_units ? begin + piece : n_units, thread);
   });

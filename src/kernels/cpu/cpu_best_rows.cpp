@@ -83,7 +83,7 @@ void CpuBackend::score_rows(const MatmulJob& job, std::span<const int32_t> rows,
   share((n + kPanelRows - 1) / kPanelRows, [&](int64_t begin, int64_t end, int thread) {
     std::byte* copies = best_.copies[static_cast<size_t>(thread)].data();
     MatmulJob part = job;
-    part.weight.data = copies;
+    part.weight.data = copies, part.weight.packed = nullptr;
     part.weight.shape = {weight.n_columns(), kPanelRows, 1, 1};
     for (int64_t first = begin * kPanelRows; first < std::min(end * kPanelRows, n); first += kPanelRows) {
       const int64_t n_rows = std::min(kPanelRows, n - first);

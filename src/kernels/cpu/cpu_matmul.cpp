@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/packed_rows.h"
 #include "quant/codec.h"
 
 namespace carat {
@@ -20,6 +21,21 @@ int int8_format(TensorType type) {
 
 bool CpuBackend::wants_int8(const Tensor& weight) const {
   return precision_ == Precision::fast && int8_format(weight.type) >= 0;
+}
+
+size_t CpuBackend::repacked_bytes(const Tensor& weight) const {
+  return wants_int8(weight) && has_packed_rows(weight) ? weight.n_bytes() : 0;
+}
+
+std::unique_ptr<Buffer> CpuBackend::repack(const Tensor& weight) {
+  const InUse in_use(in_use_);
+  const size_t n_bytes = repacked_bytes(weight);
+  if (n_bytes == 0) return nullptr;
+  auto packed = allocate(n_bytes);
+  share(weight.n_rows() / kPanelRows, [&](int64_t begin, int64_t end, int) {
+    pack_rows(weight, begin, end, static_cast<std::byte*>(packed->data()));
+  });
+  return packed;
 }
 
 namespace {
@@ -73,9 +89,10 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
   float* out = job.out + first_row;
   if (wants_int8(weight)) {
     std::byte* memory = scratch.get<std::byte>(int8_scratch_bytes(stride, job.n_tokens));
-    kernels_.int8_dots[int8_format(weight.type)]({reinterpret_cast<const uint8_t*>(weight.row(first_row)),
-                                                  stride, n_rows, k, job.x_int8, job.n_tokens, out,
-                                                  job.out_stride, memory});
+    const bool packed = weight.packed != nullptr;
+    const std::byte* rows = packed ? weight.packed + first_row * stride : weight.row(first_row);
+    kernels_.int8_dots[int8_format(weight.type)]({reinterpret_cast<const uint8_t*>(rows), stride, n_rows, k,
+                                                  job.x_int8, job.n_tokens, out, job.out_stride, memory, packed});
     return;
   }
   FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride};
@@ -114,7 +131,6 @@ void CpuBackend::run_jobs(int64_t k) {
   // Few tokens are bound by memory, and each piece begins with its latency. Experts have different numbers of rows: where
   // one has many, equal shares of panels would not be equal work.
   const bool few = std::ranges::all_of(jobs, [](const MatmulJob& job) { return job.n_tokens <= kFewTokens; });
-  const int pieces_per_thread = few ? 1 : 8;
   share(n_panels, [&](int64_t panel, int64_t panel_end, int thread) {
     size_t j = static_cast<size_t>(std::upper_bound(end.begin(), end.end(), panel) - end.begin());
     for (; panel < panel_end; ++j) {
@@ -124,7 +140,7 @@ void CpuBackend::run_jobs(int64_t k) {
       if (row < row_end) run_rows(jobs[j], row, row_end - row, scratch_[static_cast<size_t>(thread)]);
       panel = piece_end;
     }
-  }, pieces_per_thread);
+  }, few ? Pieces::large_first : Pieces::equal);
 }
 
 void CpuBackend::matmul(std::span<const Product> products, const float* x, int64_t n_tokens) {

@@ -112,6 +112,58 @@ inline void prefetch_share_apart(const uint8_t* panel, int64_t stride, int64_t s
     for (int i = 0; i < n_bytes; i += 64) prefetch(p + i);
 }
 
+// Sixteen rows of a block as a file has them, row after row. What unpackers read of each row: sixteen(), four(), half() and
+// byte(), `at` bytes behind the block's beginning.
+struct FileRows {
+  const uint8_t* p;  // the first row's block
+  int64_t stride;    // bytes between rows
+
+  template <class Format>
+  static FileRows of_block(const uint8_t* panel, int64_t stride, int64_t block) {
+    return {panel + block * Format::kBytes, stride};
+  }
+  // v[c] = [16 rows][4], bytes 4 c … 4 c + 3 of the sixteen.
+  void sixteen(int at, Bytes* v) const { transpose16(p + at, stride, v); }
+  Ints four(int at) const { return gather4(p + at, stride); }
+  Floats half(int at) const { return gather_f16(p + at, stride); }
+  Ints byte(int at) const { return bit_and(gather4(p + at, stride), set1_int(255)); }  // never one of the last three
+
+  // Asks for what is read after this panel while one token's or a few tokens' share `share` of it is multiplied.
+  template <class Format>
+  static void ask(const uint8_t*, const uint8_t* next, int64_t stride, int64_t share) {
+    prefetch_share<Format>(next, stride, share);
+  }
+};
+struct ApartRows : FileRows {
+  template <class Format>
+  static void ask(const uint8_t*, const uint8_t* next, int64_t stride, int64_t share) {
+    prefetch_share_apart<Format>(next, stride, share);
+  }
+};
+
+// Sixteen rows of a block in a packed panel (packed_rows.h): what a function reads of them lies together as registers hold it.
+struct PackedRows {
+  const uint8_t* p;
+
+  template <class Format>
+  static PackedRows of_block(const uint8_t* panel, int64_t, int64_t block) {
+    return {panel + 16 * block * Format::kBytes};
+  }
+  void sixteen(int at, Bytes* v) const {
+    for (int c = 0; c < 4; ++c) v[c] = load_bytes(p + 16 * at + 64 * c);
+  }
+  Ints four(int at) const { return as_ints(load_bytes(p + 16 * at)); }
+  Floats half(int at) const { return load_f16(reinterpret_cast<const uint16_t*>(p + 16 * at)); }
+  Ints byte(int at) const { return load_u8(p + 16 * at); }
+
+  template <class Format>
+  static void ask(const uint8_t* panel, const uint8_t*, int64_t, int64_t share) {
+    constexpr int kAhead = 2048, n_bytes = 16 * Format::kBytes * kShareValues<Format> / Format::kBlock;
+#pragma GCC unroll 32
+    for (int i = 0; i < n_bytes; i += 64) prefetch(panel + share * n_bytes + kAhead + i);
+  }
+};
+
 // Adds n values of k, from k0 of the rows on, to acc of kTokens tokens; with kAsks it asks for the same values of the panel
 // `next` meanwhile. Not inlined: its loop wants all registers.
 template <class Format, int kTokens, bool kAsks = false>
@@ -180,7 +232,7 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
 
 // Adds n values of k, from k0 on, of one panel to its acc. All its sixteen rows are readable, row_bytes apart. `next` is the
 // panel that will be read after it, if not here then by another thread.
-template <class Format>
+template <class Format, class Rows>
 inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, int64_t k0, int64_t n,
                       const Panel& panel, float* acc) {
   const bool many = d.n_tokens > kFewTokens, apart = rows_apart<Format>(d);
@@ -194,7 +246,7 @@ inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* 
             : prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
     };
     for (int i = 0; many && i < kBefore; ++i) ask(i);
-    Format::unpack(weights + block * Format::kBytes, d.row_bytes, at);
+    Format::unpack(Rows::template of_block<Format>(weights, d.row_bytes, block), at);
     for (int i = kBefore; many && i < kShares; ++i) ask(i);
   }
   if (many)
@@ -205,7 +257,7 @@ inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* 
 
 // One panel with a few tokens, for formats whose blocks need none: what is unpacked goes from registers into the products.
 // The same bits. Not inlined: its loop wants all registers.
-template <class Format, int kTokens, bool kApart>
+template <class Format, int kTokens, class Rows>
 __attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
   const int8_t* q = d.x.q;
   const Int8Block* of_x = d.x.blocks;
@@ -213,12 +265,10 @@ __attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weig
   Floats total[kTokens];
 #pragma GCC unroll 4
   for (int t = 0; t < kTokens; ++t) total[t] = zero();
-  for (int64_t b = 0; b < n_blocks; ++b, q += 32, ++of_x, weights += Format::kBytes) {
-    if constexpr (kApart)
-      prefetch_share_apart<Format>(next, stride, b);
-    else
-      prefetch_share<Format>(next, stride, b);
-    typename Format::Block block(weights, stride);
+  for (int64_t b = 0; b < n_blocks; ++b, q += 32, ++of_x) {
+    Rows::template ask<Format>(weights, next, stride, b);
+    auto rows = Rows::template of_block<Format>(weights, stride, b);
+    typename Format::template Block<decltype(rows)> block(rows);
     Ints dot[kTokens];
     dot_bytes<Format::kMaxQ, Format::kOffset, 8, kTokens>([&](int g) { return block.group(g); }, q, q_stride,
                                                           [&](int t) { return of_x[t * block_stride].sums[2]; }, dot);
@@ -231,18 +281,18 @@ __attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weig
   for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);
 }
 
-template <class Format, bool kApart>
+template <class Format, class Rows>
 inline void dot_blocks_with_few(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, float* acc) {
   static_assert(kFewTokens == 4);
-  if (d.n_tokens == 1) return dot_blocks<Format, 1, kApart>(d, weights, next, acc);
-  if (d.n_tokens == 2) return dot_blocks<Format, 2, kApart>(d, weights, next, acc);
-  if (d.n_tokens == 3) return dot_blocks<Format, 3, kApart>(d, weights, next, acc);
-  dot_blocks<Format, 4, kApart>(d, weights, next, acc);
+  if (d.n_tokens == 1) return dot_blocks<Format, 1, Rows>(d, weights, next, acc);
+  if (d.n_tokens == 2) return dot_blocks<Format, 2, Rows>(d, weights, next, acc);
+  if (d.n_tokens == 3) return dot_blocks<Format, 3, Rows>(d, weights, next, acc);
+  dot_blocks<Format, 4, Rows>(d, weights, next, acc);
 }
 
 // The same with one token for blocks of several sub-blocks: their products come in the order in which registers hold the codes, and wait
 // in `dot` for their scales.
-template <class Format>
+template <class Format, class Rows>
 __attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next,
                                               const Panel& scales, float* acc) {
   constexpr int kSubs = Format::kBlock / Format::kSub, kSubsOf32 = 32 / Format::kSub, kShares = Format::kBlock / 64;
@@ -250,10 +300,11 @@ __attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* 
   const Int8Block* of_x = d.x.blocks;
   const int64_t stride = d.row_bytes, n_blocks = d.k / Format::kBlock;
   Floats total = zero();
-  for (int64_t b = 0; b < n_blocks; ++b, q += Format::kBlock, of_x += Format::kBlock / 32, weights += Format::kBytes) {
+  for (int64_t b = 0; b < n_blocks; ++b, q += Format::kBlock, of_x += Format::kBlock / 32) {
+    const auto rows = Rows::template of_block<Format>(weights, stride, b);
     Ints dot[kSubs];
-    Format::dot_block(weights, stride, q, of_x, [&](int i) { prefetch_share<Format>(next, stride, b * kShares + i); }, dot);
-    Format::unpack_scales(weights, stride, scales);
+    Format::dot_block(rows, q, of_x, [&](int i) { Rows::template ask<Format>(weights, next, stride, b * kShares + i); }, dot);
+    Format::unpack_scales(rows, scales);
 #pragma GCC unroll 16
     for (int s = 0; s < kSubs; ++s) {
       const Int8Block& block = of_x[s / kSubsOf32];
@@ -267,15 +318,15 @@ __attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* 
 
 // Whether a format has this path, by blocks or by sub-blocks.
 template <class Format>
-constexpr bool kHasBlock = requires { typename Format::Block; };
+constexpr bool kHasBlock = requires { typename Format::template Block<FileRows>; };
 template <class Format>
-constexpr bool kHasSubBlocks = requires(const uint8_t* p, const int8_t* q, const Int8Block* x, void (*ask)(int), Ints* dot) {
-  Format::dot_block(p, int64_t{}, q, x, ask, dot);
+constexpr bool kHasSubBlocks = requires(FileRows rows, const int8_t* q, const Int8Block* x, void (*ask)(int), Ints* dot) {
+  Format::dot_block(rows, q, x, ask, dot);
 };
 
 // Rows [first, end) of the call, at most kInt8PanelsAtOnce panels, with all tokens of `d`. Panels take turns at each piece of k: the
 // tokens' pieces stay in the second-level cache meanwhile.
-template <class Format>
+template <class Format, class Rows>
 inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8Scratch& s) {
   const int64_t n_panels = (end - first + 15) / 16, chunk = d.n_tokens <= kFewTokens ? kFewChunk : kChunk;
   const int64_t n_last = end - first - 16 * (n_panels - 1);
@@ -292,16 +343,16 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
   const auto behind = [&](const uint8_t* weights) { return weights == s.rows ? weights : weights + 16 * d.row_bytes; };
   if (n_panels == 1 && d.n_tokens <= (kHasBlock<Format> ? kFewTokens : kHasSubBlocks<Format> ? 1 : 0)) {
     if constexpr (kHasBlock<Format>)
-      rows_apart<Format>(d) ? dot_blocks_with_few<Format, true>(d, last, behind(last), s.acc)
-                            : dot_blocks_with_few<Format, false>(d, last, behind(last), s.acc);
-    if constexpr (kHasSubBlocks<Format>) dot_sub_blocks<Format>(d, last, behind(last), s.panel, s.acc);
+      rows_apart<Format>(d) ? dot_blocks_with_few<Format, ApartRows>(d, last, behind(last), s.acc)
+                            : dot_blocks_with_few<Format, Rows>(d, last, behind(last), s.acc);
+    if constexpr (kHasSubBlocks<Format>) dot_sub_blocks<Format, Rows>(d, last, behind(last), s.panel, s.acc);
     for (int64_t t = 0; t < d.n_tokens; ++t) store_n(d.out + t * d.out_stride + first, load(s.acc + 16 * t), n_last);
     return;
   }
   for (int64_t k0 = 0; k0 < d.k; k0 += chunk)
     for (int64_t p = 0; p < n_panels; ++p) {
       const uint8_t* weights = p == n_panels - 1 ? last : d.weights + (first + 16 * p) * d.row_bytes;
-      add_chunk<Format>(d, weights, behind(weights), k0, d.k - k0 < chunk ? d.k - k0 : chunk, s.panel,
+      add_chunk<Format, Rows>(d, weights, behind(weights), k0, d.k - k0 < chunk ? d.k - k0 : chunk, s.panel,
                         s.acc + 16 * p * d.n_tokens);
     }
   for (int64_t p = 0; p < n_panels; ++p)
@@ -321,8 +372,10 @@ void int8_dots(const Int8Dots& d) {
     part.x.q += t * d.x.q_stride;
     part.x.blocks += t * d.x.block_stride;
     part.out += t * d.out_stride;
-    for (int64_t row = 0; row < d.n_rows; row += rows_at_once)
-      add_panels<Format>(part, row, row + rows_at_once < d.n_rows ? row + rows_at_once : d.n_rows, s);
+    for (int64_t row = 0; row < d.n_rows; row += rows_at_once) {
+      const int64_t end = row + rows_at_once < d.n_rows ? row + rows_at_once : d.n_rows;
+      d.packed ? add_panels<Format, PackedRows>(part, row, end, s) : add_panels<Format, FileRows>(part, row, end, s);
+    }
   }
 }
 

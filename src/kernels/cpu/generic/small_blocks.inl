@@ -3,6 +3,8 @@
 // A format says its block, its bytes, the length of the sub-blocks that share a scale, and
 // value = scale * (q - kOffset) - min with q <= kMaxQ. Layouts: the codecs' headers in quant/.
 //
+// They read through a `Rows`, which knows how sixteen rows lie in memory (packed_rows.h): FileRows or PackedRows of int8_dots.inl.
+//
 // Few tokens may go another way, without a panel: a format has a `Block` that hands out its values in order, or, for one
 // token, dot_block(), which makes the sub-blocks' products in any order, and unpack_scales(). ask(i) asks for share i of
 // what is read later and is called once for every 64 values.
@@ -13,10 +15,11 @@ inline Bytes low_nibbles(Bytes v) { return bit_and(v, set1_byte(15)); }
 inline Bytes high_nibbles(Bytes v) { return shift_right<4>(v); }
 inline Floats f16_high_lanes(Ints v) { return f16_lanes(shift_right<16>(v)); }
 
-// 16 bytes per row: low nibbles are values 0 … 15, high ones 16 … 31.
-inline void unpack_nibbles(const uint8_t* p, int64_t stride, Bytes* q) {
+// 16 bytes per row, from `at` on: low nibbles are values 0 … 15, high ones 16 … 31.
+template <class Rows>
+inline void unpack_nibbles(const Rows& rows, int at, Bytes* q) {
   Bytes v[4];
-  transpose16(p, stride, v);
+  rows.sixteen(at, v);
   for (int c = 0; c < 4; ++c) q[c] = low_nibbles(v[c]), q[4 + c] = high_nibbles(v[c]);
 }
 inline void store_bytes(uint8_t* out, const Bytes* q, int n) {
@@ -36,43 +39,44 @@ inline void look_up(Bytes* q, const uint8_t* table) {
 
 // What the thirty-two values of a block unpack to, group by group of four in order: into a panel, or for few tokens right
 // into their products. Formats with a `Block` of this kind have both.
-template <class Format>
-inline void unpack_block(const uint8_t* p, int64_t stride, const Panel& panel) {
-  typename Format::Block block(p, stride);
+template <class Format, class Rows>
+inline void unpack_block(const Rows& rows, const Panel& panel) {
+  typename Format::template Block<Rows> block(rows);
 #pragma GCC unroll 8
   for (int g = 0; g < 8; ++g) store(panel.q + 64 * g, block.group(g));
   store(panel.scale, block.scale());
 }
 
 // Sixteen bytes of nibbles per row, from `at` on; the scale is a half at the block's beginning.
+template <class Rows, int kAt>
 struct NibbleBlock {
-  const uint8_t* p;
-  int64_t stride;
+  Rows rows;
   Bytes v[4];
-  NibbleBlock(const uint8_t* block, int64_t row_stride, int at) : p(block), stride(row_stride) {
-    transpose16(p + at, stride, v);
-  }
+  explicit NibbleBlock(const Rows& the_rows) : rows(the_rows) { rows.sixteen(kAt, v); }
   Bytes group(int g) const { return g < 4 ? low_nibbles(v[g]) : high_nibbles(v[g - 4]); }
-  Floats scale() const { return gather_f16(p, stride); }
+  Floats scale() const { return rows.half(0); }
 };
 
 struct Q4_0 {
   static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 8, kMaxQ = 15;
   static constexpr bool kHasMin = false;
-  struct Block : NibbleBlock {
-    Block(const uint8_t* block, int64_t row_stride) : NibbleBlock(block, row_stride, 2) {}
-  };
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<Q4_0>(p, stride, panel); }
+  template <class Rows>
+  using Block = NibbleBlock<Rows, 2>;
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_block<Q4_0>(rows, panel);
+  }
 };
 
 struct Q4_1 {
   static constexpr int kBlock = 32, kBytes = 20, kSub = 32, kOffset = 0, kMaxQ = 15;
   static constexpr bool kHasMin = true;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
     Bytes q[8];
-    unpack_nibbles(p + 4, stride, q);
+    unpack_nibbles(rows, 4, q);
     store_bytes(panel.q, q, 8);
-    const Ints d_and_m = gather4(p, stride);
+    const Ints d_and_m = rows.four(0);
     store(panel.scale, f16_lanes(d_and_m));
     store(panel.min, sub(zero(), f16_high_lanes(d_and_m)));
   }
@@ -81,24 +85,26 @@ struct Q4_1 {
 struct Q5_0 {
   static constexpr int kBlock = 32, kBytes = 22, kSub = 32, kOffset = 16, kMaxQ = 31;
   static constexpr bool kHasMin = false;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
     Bytes q[8];
-    unpack_nibbles(p + 6, stride, q);
-    add_fifth_bits(q, gather4(p + 2, stride));
+    unpack_nibbles(rows, 6, q);
+    add_fifth_bits(q, rows.four(2));
     store_bytes(panel.q, q, 8);
-    store(panel.scale, f16_lanes(gather4(p, stride)));
+    store(panel.scale, rows.half(0));
   }
 };
 
 struct Q5_1 {
   static constexpr int kBlock = 32, kBytes = 24, kSub = 32, kOffset = 0, kMaxQ = 31;
   static constexpr bool kHasMin = true;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
     Bytes q[8];
-    unpack_nibbles(p + 8, stride, q);
-    add_fifth_bits(q, gather4(p + 4, stride));
+    unpack_nibbles(rows, 8, q);
+    add_fifth_bits(q, rows.four(4));
     store_bytes(panel.q, q, 8);
-    const Ints d_and_m = gather4(p, stride);
+    const Ints d_and_m = rows.four(0);
     store(panel.scale, f16_lanes(d_and_m));
     store(panel.min, sub(zero(), f16_high_lanes(d_and_m)));
   }
@@ -107,18 +113,21 @@ struct Q5_1 {
 struct Q8_0 {
   static constexpr int kBlock = 32, kBytes = 34, kSub = 32, kOffset = 128, kMaxQ = 255;
   static constexpr bool kHasMin = false;
+  template <class Rows>
   struct Block {
-    const uint8_t* p;
-    int64_t stride;
+    Rows rows;
     Bytes v[4];
-    Block(const uint8_t* block, int64_t row_stride) : p(block), stride(row_stride) {}
+    explicit Block(const Rows& the_rows) : rows(the_rows) {}
     Bytes group(int g) {  // called in order
-      if (g % 4 == 0) transpose16(p + 2 + 4 * g, stride, v);
+      if (g % 4 == 0) rows.sixteen(2 + 4 * g, v);
       return bit_xor(v[g % 4], set1_byte(128));
     }
-    Floats scale() const { return gather_f16(p, stride); }
+    Floats scale() const { return rows.half(0); }
   };
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<Q8_0>(p, stride, panel); }
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_block<Q8_0>(rows, panel);
+  }
 };
 
 // The sixteen values of IQ4_NL, from -127 to 113, plus 127.
@@ -130,11 +139,15 @@ inline Bytes iq4_entries(Bytes codes) { return lookup(kSignedEntries ? kIq4Signe
 struct IQ4_NL {
   static constexpr int kBlock = 32, kBytes = 18, kSub = 32, kOffset = 127, kMaxQ = 240;
   static constexpr bool kHasMin = false;
-  struct Block : NibbleBlock {
-    Block(const uint8_t* block, int64_t row_stride) : NibbleBlock(block, row_stride, 2) {}
-    Bytes group(int g) const { return lookup(kIq4Table, NibbleBlock::group(g)); }
+  template <class Rows>
+  struct Block : NibbleBlock<Rows, 2> {
+    using NibbleBlock<Rows, 2>::NibbleBlock;
+    Bytes group(int g) const { return lookup(kIq4Table, NibbleBlock<Rows, 2>::group(g)); }
   };
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<IQ4_NL>(p, stride, panel); }
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_block<IQ4_NL>(rows, panel);
+  }
 };
 
 // Twice the sixteen values of E2M1, from -12 to 12, plus 12.
@@ -143,18 +156,22 @@ constexpr uint8_t kE2m1Table[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 
 struct MXFP4 {
   static constexpr int kBlock = 32, kBytes = 17, kSub = 32, kOffset = 12, kMaxQ = 24;
   static constexpr bool kHasMin = false;
-  struct Block : NibbleBlock {
-    Block(const uint8_t* block, int64_t row_stride) : NibbleBlock(block, row_stride, 1) {}
-    Bytes group(int g) const { return lookup(kE2m1Table, NibbleBlock::group(g)); }
+  template <class Rows>
+  struct Block : NibbleBlock<Rows, 1> {
+    using NibbleBlock<Rows, 1>::NibbleBlock;
+    Bytes group(int g) const { return lookup(kE2m1Table, NibbleBlock<Rows, 1>::group(g)); }
     // Half of E8M0, 2^(e-128): an exponent of e - 1, and the two subnormals below.
     Floats scale() const {
-      const Ints e = shift_right<9>(shift_left<24>(gather4(p, stride)));  // e << 15
+      const Ints e = shift_left<15>(this->rows.byte(0));
       const Ints normal = sub(shift_left<8>(e), set1_int(1 << 23));
       const Ints below = min(add(shift_left<6>(e), set1_int(0x200000)), set1_int(0x400000));
       return bits_to_floats(max(normal, below));
     }
   };
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) { unpack_block<MXFP4>(p, stride, panel); }
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_block<MXFP4>(rows, panel);
+  }
 };
 
 struct NVFP4 {
@@ -171,29 +188,31 @@ struct NVFP4 {
     const Ints code = bit_and(moved, set1_int(0xff << 20));
     return bits_to_floats(zero_if_equal(code, set1_int(0x7f << 20), floats_to_bits(number)));
   }
-  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
-    const Ints codes = gather4(p, stride);
+  template <class Rows>
+  static void unpack_scales(const Rows& rows, const Panel& panel) {
+    const Ints codes = rows.four(0);
     store(panel.scale, half_e4m3<0>(codes));
     store(panel.scale + 16, half_e4m3<1>(codes));
     store(panel.scale + 32, half_e4m3<2>(codes));
     store(panel.scale + 48, half_e4m3<3>(codes));
   }
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_scales(rows, panel);
     for (int pair = 0; pair < 2; ++pair) {  // of sub-blocks; each has 8 bytes: low nibbles, then high ones
       Bytes q[8];
-      unpack_nibbles(p + 4 + 16 * pair, stride, q);
+      unpack_nibbles(rows, 4 + 16 * pair, q);
       look_up(q, kE2m1Table);
       const Bytes in_order[8] = {q[0], q[1], q[4], q[5], q[2], q[3], q[6], q[7]};
       store_bytes(panel.q + 8 * 64 * pair, in_order, 8);
     }
   }
-  template <class Ask>
-  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
     ask(0);
     for (int pair = 0; pair < 2; ++pair, q += 32) {
       Bytes v[4];
-      transpose16(p + 4 + 16 * pair, stride, v);
+      rows.sixteen(4 + 16 * pair, v);
       for (int s = 0; s < 2; ++s) {
         const int16_t* sums = of_x[pair].sums[s];
         ByteSum<kMaxQ, kOffset, 4> sum;

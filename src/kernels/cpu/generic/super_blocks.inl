@@ -17,17 +17,18 @@ inline uint8_t* place(const Panel& panel, int value) { return panel.q + 16 * val
 struct Q2_K {
   static constexpr int kBlock = 256, kBytes = 84, kSub = 16, kOffset = 0, kMaxQ = 3;
   static constexpr bool kHasMin = true;
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    const Ints both = gather4(p + 80, stride);
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    const Ints both = rows.four(80);
     const Floats d = f16_lanes(both), dmin = f16_high_lanes(both);
     Bytes v[4];
-    transpose16(p, stride, v);
+    rows.sixteen(0, v);
     for (int c = 0; c < 4; ++c) {
       store_scales(panel.scale + 64 * c, d, as_ints(low_nibbles(v[c])));
       store_scales(panel.min + 64 * c, dmin, as_ints(high_nibbles(v[c])));
     }
     for (int i = 0; i < 4; ++i) {  // 16 bytes hold sixteen values of four sub-blocks 32 apart
-      transpose16(p + 16 + 16 * i, stride, v);
+      rows.sixteen(16 + 16 * i, v);
       for (int k = 0; k < 4; ++k)
         for (int c = 0; c < 4; ++c) {
           store(place(panel, i / 2 * 128 + 32 * k + i % 2 * 16 + 4 * c), bit_and(v[c], set1_byte(3)));
@@ -40,16 +41,11 @@ struct Q2_K {
 struct Q3_K {
   static constexpr int kBlock = 256, kBytes = 110, kSub = 16, kOffset = 4, kMaxQ = 7;
   static constexpr bool kHasMin = false;
-  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
-    // The last 16 bytes of the block are two of the quants, twelve of scales and d.
-    Bytes v[4];
-    transpose16(p + 94, stride, v);
-    const auto joined = [&](int i) {
-      return bit_or(shift_right<16>(as_ints(v[i])), shift_left<16>(as_ints(v[i + 1])));
-    };
-    const Ints low = joined(0), middle = joined(1), mask = set1_int(0x0f0f0f0f);
-    Ints high = joined(2);
-    const Floats d = f16_high_lanes(as_ints(v[3]));
+  template <class Rows>
+  static void unpack_scales(const Rows& rows, const Panel& panel) {
+    const Ints low = rows.four(96), middle = rows.four(100), mask = set1_int(0x0f0f0f0f);
+    Ints high = rows.four(104);
+    const Floats d = rows.half(108);
     const Ints fours[4] = {bit_and(low, mask), bit_and(middle, mask), bit_and(shift_right<4>(low), mask),
                            bit_and(shift_right<4>(middle), mask)};
     for (int g = 0; g < 4; ++g) {
@@ -58,13 +54,14 @@ struct Q3_K {
       high = shift_right<2>(high);
     }
   }
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_scales(rows, panel);
     for (int s = 0; s < 2; ++s) {  // the halves of 32 values
       Bytes high[4], v[4];
-      transpose16(p + 16 * s, stride, high);
+      rows.sixteen(16 * s, high);
       for (int h = 0; h < 2; ++h) {
-        transpose16(p + 32 + 32 * h + 16 * s, stride, v);
+        rows.sixteen(32 + 32 * h + 16 * s, v);
         for (int k = 0; k < 4; ++k)
           for (int c = 0; c < 4; ++c) {
             const Bytes third = shift_left<2>(bit_and(high[c], set1_byte(1)));
@@ -79,9 +76,10 @@ struct Q3_K {
 };
 
 // Q4_K's and Q5_K's first 16 bytes: d, dmin and eight 6-bit scales and minima in twelve bytes.
-inline void unpack_six_bit_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
+template <class Rows>
+inline void unpack_six_bit_scales(const Rows& rows, const Panel& panel) {
   Bytes v[4];
-  transpose16(p, stride, v);
+  rows.sixteen(0, v);
   const Floats d = f16_lanes(as_ints(v[0])), dmin = f16_high_lanes(as_ints(v[0]));
   const Ints scales = as_ints(v[1]), mins = as_ints(v[2]), fours = as_ints(v[3]);
   const Ints six = set1_int(0x3f3f3f3f), four = set1_int(0x0f0f0f0f), two = set1_int(0x30303030);
@@ -95,27 +93,29 @@ inline void unpack_six_bit_scales(const uint8_t* p, int64_t stride, const Panel&
 struct Q4_K {
   static constexpr int kBlock = 256, kBytes = 144, kSub = 32, kOffset = 0, kMaxQ = 15;
   static constexpr bool kHasMin = true;
-  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_six_bit_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack_scales(const Rows& rows, const Panel& panel) {
+    unpack_six_bit_scales(rows, panel);
   }
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_scales(rows, panel);
     for (int i = 0; i < 8; ++i) {  // 16 bytes hold sixteen values of two sub-blocks
       Bytes q[8];
-      unpack_nibbles(p + 16 + 16 * i, stride, q);
+      unpack_nibbles(rows, 16 + 16 * i, q);
       store_bytes(place(panel, i / 2 * 64 + i % 2 * 16), q, 4);
       store_bytes(place(panel, i / 2 * 64 + i % 2 * 16 + 32), q + 4, 4);
     }
   }
-  template <class Ask>
-  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
     for (int i = 0; i < 4; ++i, q += 64, of_x += 2, dot += 2) {
       ask(i);
       ByteSum<kMaxQ, kOffset, 8> low, high;
       low.begin(of_x[0].sums[2]), high.begin(of_x[1].sums[2]);
       for (int s = 0; s < 2; ++s) {
         Bytes v[4];
-        transpose16(p + 16 + 32 * i + 16 * s, stride, v);
+        rows.sixteen(16 + 32 * i + 16 * s, v);
         for (int c = 0; c < 4; ++c) {
           low.add(low_nibbles(v[c]), q + 16 * s + 4 * c);
           high.add(high_nibbles(v[c]), q + 32 + 16 * s + 4 * c);
@@ -129,16 +129,18 @@ struct Q4_K {
 struct Q5_K {
   static constexpr int kBlock = 256, kBytes = 176, kSub = 32, kOffset = 0, kMaxQ = 31;
   static constexpr bool kHasMin = true;
-  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_six_bit_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack_scales(const Rows& rows, const Panel& panel) {
+    unpack_six_bit_scales(rows, panel);
   }
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_scales(rows, panel);
     for (int s = 0; s < 2; ++s) {  // the halves of 32 values
       Bytes high[4], q[8];
-      transpose16(p + 16 + 16 * s, stride, high);
+      rows.sixteen(16 + 16 * s, high);
       for (int i = 0; i < 4; ++i) {
-        unpack_nibbles(p + 48 + 32 * i + 16 * s, stride, q);
+        unpack_nibbles(rows, 48 + 32 * i + 16 * s, q);
         for (int c = 0; c < 8; ++c) {
           q[c] = bit_or(q[c], shift_left<4>(bit_and(high[c % 4], set1_byte(1))));
           high[c % 4] = shift_right<1>(high[c % 4]);
@@ -155,14 +157,13 @@ struct Q5_K {
     return bit_and(as_bytes(moved), set1_byte(16));
   }
   // Sub-blocks 2 i and 2 i + 1. Bits 2 i and 2 i + 1 of `high` are their fifth.
-  template <int i>
-  static void dot_pair(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, const Bytes* high,
-                       Ints* dot) {
+  template <int i, class Rows>
+  static void dot_pair(const Rows& rows, const int8_t* q, const Int8Block* of_x, const Bytes* high, Ints* dot) {
     ByteSum<kMaxQ, kOffset, 8> first, second;
     first.begin(of_x[0].sums[2]), second.begin(of_x[1].sums[2]);
     for (int s = 0; s < 2; ++s) {
       Bytes v[4];
-      transpose16(p + 16 * s, stride, v);
+      rows.sixteen(48 + 32 * i + 16 * s, v);
       for (int c = 0; c < 4; ++c) {
         const Bytes fifth = high[4 * s + c];
         first.add(bit_or(low_nibbles(v[c]), fifth_bits<2 * i>(fifth)), q + 16 * s + 4 * c);
@@ -171,25 +172,26 @@ struct Q5_K {
     }
     dot[0] = first.end(of_x[0].sums[2]), dot[1] = second.end(of_x[1].sums[2]);
   }
-  template <class Ask>
-  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
     Bytes high[8];
-    transpose16(p + 16, stride, high);
-    transpose16(p + 32, stride, high + 4);
-    ask(0), dot_pair<0>(p + 48, stride, q, of_x, high, dot);
-    ask(1), dot_pair<1>(p + 80, stride, q + 64, of_x + 2, high, dot + 2);
-    ask(2), dot_pair<2>(p + 112, stride, q + 128, of_x + 4, high, dot + 4);
-    ask(3), dot_pair<3>(p + 144, stride, q + 192, of_x + 6, high, dot + 6);
+    rows.sixteen(16, high);
+    rows.sixteen(32, high + 4);
+    ask(0), dot_pair<0>(rows, q, of_x, high, dot);
+    ask(1), dot_pair<1>(rows, q + 64, of_x + 2, high, dot + 2);
+    ask(2), dot_pair<2>(rows, q + 128, of_x + 4, high, dot + 4);
+    ask(3), dot_pair<3>(rows, q + 192, of_x + 6, high, dot + 6);
   }
 };
 
 struct Q6_K {
   static constexpr int kBlock = 256, kBytes = 210, kSub = 16, kOffset = 32, kMaxQ = 63;
   static constexpr bool kHasMin = false;
-  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
-    const Floats d = gather_f16(p + 208, stride);
+  template <class Rows>
+  static void unpack_scales(const Rows& rows, const Panel& panel) {
+    const Floats d = rows.half(208);
     Bytes v[4];
-    transpose16(p + 192, stride, v);
+    rows.sixteen(192, v);
     for (int c = 0; c < 4; ++c) {  // signed bytes
       float* out = panel.scale + 64 * c;
       const Ints bytes = as_ints(v[c]);
@@ -205,14 +207,15 @@ struct Q6_K {
     const Ints moved = i < 2 ? shift_left<i == 0 ? 4 : 2>(as_ints(v)) : shift_right<i == 2 ? 0 : 2>(as_ints(v));
     return bit_and(as_bytes(moved), set1_byte(0x30));
   }
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_scales(rows, panel);
     for (int i = 0; i < 4; ++i) {  // half h, and half s of 32 values
       const int h = i / 2, s = i % 2, value = 128 * h + 16 * s;
       Bytes v[4], first[4], second[4];
-      transpose16(p + 64 * h + 16 * s, stride, first);
-      transpose16(p + 64 * h + 32 + 16 * s, stride, second);
-      transpose16(p + 128 + 32 * h + 16 * s, stride, v);
+      rows.sixteen(64 * h + 16 * s, first);
+      rows.sixteen(64 * h + 32 + 16 * s, second);
+      rows.sixteen(128 + 32 * h + 16 * s, v);
       for (int c = 0; c < 4; ++c) {
         store(place(panel, value + 4 * c), bit_or(low_nibbles(first[c]), high_bits<0>(v[c])));
         store(place(panel, value + 32 + 4 * c), bit_or(low_nibbles(second[c]), high_bits<1>(v[c])));
@@ -221,8 +224,8 @@ struct Q6_K {
       }
     }
   }
-  template <class Ask>
-  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
     for (int i = 0; i < 4; ++i) {
       ask(i);
       const int h = i / 2, s = i % 2;
@@ -231,13 +234,13 @@ struct Q6_K {
       ByteSum<kMaxQ, kOffset, 4> sum[4];
       for (int j = 0; j < 4; ++j) sum[j].begin(sums(j));
       Bytes v[4], low[4];
-      transpose16(p + 128 + 32 * h + 16 * s, stride, v);
-      transpose16(p + 64 * h + 16 * s, stride, low);
+      rows.sixteen(128 + 32 * h + 16 * s, v);
+      rows.sixteen(64 * h + 16 * s, low);
       for (int c = 0; c < 4; ++c) {
         sum[0].add(bit_or(low_nibbles(low[c]), high_bits<0>(v[c])), x + 4 * c);
         sum[2].add(bit_or(high_nibbles(low[c]), high_bits<2>(v[c])), x + 64 + 4 * c);
       }
-      transpose16(p + 64 * h + 32 + 16 * s, stride, low);
+      rows.sixteen(64 * h + 32 + 16 * s, low);
       for (int c = 0; c < 4; ++c) {
         sum[1].add(bit_or(low_nibbles(low[c]), high_bits<1>(v[c])), x + 32 + 4 * c);
         sum[3].add(bit_or(high_nibbles(low[c]), high_bits<3>(v[c])), x + 96 + 4 * c);
@@ -250,10 +253,11 @@ struct Q6_K {
 struct IQ4_XS {
   static constexpr int kBlock = 256, kBytes = 136, kSub = 32, kOffset = 127, kMaxQ = 240;
   static constexpr bool kHasMin = false;
-  static void unpack_scales(const uint8_t* p, int64_t stride, const Panel& panel) {
-    const Ints head = gather4(p, stride);
+  template <class Rows>
+  static void unpack_scales(const Rows& rows, const Panel& panel) {
+    const Ints head = rows.four(0);
     const Floats d = f16_lanes(head);
-    Ints low = gather4(p + 4, stride), high = shift_right<16>(head);
+    Ints low = rows.four(4), high = shift_right<16>(head);
     for (int b = 0; b < 8; ++b) {
       const Ints two = shift_left<4>(bit_and(high, set1_int(3)));
       const Ints six = sub(bit_or(bit_and(low, set1_int(15)), two), set1_int(32));
@@ -261,23 +265,24 @@ struct IQ4_XS {
       low = shift_right<4>(low), high = shift_right<2>(high);
     }
   }
-  static void unpack(const uint8_t* p, int64_t stride, const Panel& panel) {
-    unpack_scales(p, stride, panel);
+  template <class Rows>
+  static void unpack(const Rows& rows, const Panel& panel) {
+    unpack_scales(rows, panel);
     for (int b = 0; b < 8; ++b) {
       Bytes q[8];
-      unpack_nibbles(p + 8 + 16 * b, stride, q);
+      unpack_nibbles(rows, 8 + 16 * b, q);
       look_up(q, kIq4Table);
       store_bytes(place(panel, 32 * b), q, 8);
     }
   }
-  template <class Ask>
-  static void dot_block(const uint8_t* p, int64_t stride, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
     for (int b = 0; b < 8; ++b, q += 32) {
       if (b % 2 == 0) ask(b / 2);
       EntrySum<kMaxQ, kOffset, 8> sum;
       sum.begin(of_x[b].sums[2]);
       Bytes v[4];
-      transpose16(p + 8 + 16 * b, stride, v);
+      rows.sixteen(8 + 16 * b, v);
       for (int c = 0; c < 4; ++c) {
         sum.add(iq4_entries(low_nibbles(v[c])), q + 4 * c);
         sum.add(iq4_entries(high_nibbles(v[c])), q + 16 + 4 * c);
