@@ -28,7 +28,7 @@ constexpr int64_t kRowsPerHead = 64;  // logits of all rows of a pass would be h
 struct Flags {
   std::string file;
   int n_prompt = 512, n_decode = 128, n_verify = 0, depth = 0, repetitions = 3;
-  bool json = false, no_cut = false, all_logits = false, roof = false;
+  bool json = false, no_cut = false, all_logits = false, roof = false, repack = false;
   std::string head = "full";
   EngineFlags engine;
 };
@@ -68,6 +68,10 @@ class Bench {
         TRY(Forward::create(model, backend, {.max_rows = kRowsPerPass,
                                              .prefill_cut = !flags.no_cut,
                                              .screen_head = flags.head == "screened"}));
+    if (flags.repack) {
+      ProgressBar bar;
+      TRY(forward.repack(bar.callback()));
+    }
     KvCache cache = TRY(KvCache::create(
         model->config,
         {.n_positions = std::max<int64_t>(n_positions, 1), .max_batch = kRowsPerPass, .type = kv}, backend));
@@ -264,6 +268,7 @@ Result<int> bench_file(const Flags& flags) {
                   backend->name(), roof.read_bytes / 1e9, roof.rate(Arithmetic::int8) / 1e9,
                   roof.rate(Arithmetic::bf16) / 1e9, roof.rate(Arithmetic::f32) / 1e9));
   print_results(results, roof);
+  if (flags.repack) print_line("\n" + describe_repacked(runner.forward()));
   if (flags.head == "screened") print_line("\n" + describe_screen(runner.forward()));
   return 0;
 }
@@ -317,13 +322,15 @@ Run add_bench(CLI::App& app) {
                "without a file: what this machine can do at best, for one thread and more");
   app.add_flag("--json", flags->json, "JSON");
   add_head_flag(app, flags->head);
+  add_repack_flag(app, flags->repack);
   flags->engine.add_to(app);
   return [flags, file, &app]() -> Result<int> {
     if (!flags->roof && file->count() == 0) return fail("file is required, or --roof");
     if (!flags->roof) return bench_file(*flags);
     TRY(refuse(
         app,
-        {"file", "-p", "-n", "--verify", "-d", "-r", "--no-prefill-cut", "--all-logits", "--exact", "--kv", "--head"},
+        {"file", "-p", "-n", "--verify", "-d", "-r", "--no-prefill-cut", "--all-logits", "--exact", "--kv", "--head",
+         "--repack"},
         "--roof measures the machine alone"));
     return bench_roof(*flags);
   };

@@ -65,6 +65,17 @@ void add_head_flag(CLI::App& app, std::string& head) {
       ->check(CLI::IsMember({"full", "screened"}));
 }
 
+void add_repack_flag(CLI::App& app, bool& repack) {
+  app.add_flag("--repack", repack,
+               "lay weights out anew at start, in the order in which kernels read them: the same results sooner, for as\n"
+               "much memory as they take in the file");
+}
+
+std::string describe_repacked(const Forward& forward) {
+  if (forward.repacked_bytes() == 0) return "repacked weights: none; these kernels read every type as it is in the file";
+  return fmt::format("repacked weights: {:.0f} MB of memory", static_cast<double>(forward.repacked_bytes()) / 1e6);
+}
+
 std::string describe_screen(const Forward& forward) {
   if (forward.screen_bytes() == 0) return "no screen: the head's type is too short for one";
   const Forward::ScreenUse& use = forward.screen_use();

@@ -31,6 +31,10 @@ struct EngineFlags {
 
 // --head full|screened: whether decoding reads a screen of the head instead of all of it.
 void add_head_flag(CLI::App& app, std::string& head);
+// --repack: whether weights are laid out anew for the kernels at start.
+void add_repack_flag(CLI::App& app, bool& repack);
+// "repacked weights: 1394 MB": what it costs.
+std::string describe_repacked(const Forward& forward);
 // "screen of the head: 217 MB, 0.6 % of its rows read": what it costs and has saved so far.
 std::string describe_screen(const Forward& forward);
 

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/progress.h"
 #include "cli/command.h"
@@ -14,6 +15,7 @@
 #include "model/chat.h"
 #include "model/chat_json.h"
 #include "model/chat_output.h"
+#include "report/terminal.h"
 
 namespace carat::cli {
 namespace {
@@ -22,7 +24,7 @@ using Json = nlohmann::ordered_json;
 
 struct Flags {
   std::string file, prompt, system;
-  bool json = false, raw = false, ignore_end = false, think = false;
+  bool json = false, raw = false, ignore_end = false, think = false, repack = false;
   int64_t n_ctx = 4096;
   std::string head = "full";
   GenerateOptions generate;
@@ -70,8 +72,9 @@ void print_statistics(const Generation& generation) {
                generation.decode_bytes_per_second() / 1e9, std::string(name_of(generation.stopped)).c_str());
 }
 
-// What the screen of the head costs and saves so far.
-void print_screen(const Session& session, const Flags& flags) {
+// What repacked weights and the screen of the head cost, and what the screen saves so far.
+void print_extra_memory(const Session& session, const Flags& flags) {
+  if (flags.repack) std::fprintf(stderr, "[%s]\n", describe_repacked(session.forward()).c_str());
   if (flags.head == "screened") std::fprintf(stderr, "[%s]\n", describe_screen(session.forward()).c_str());
 }
 
@@ -159,7 +162,7 @@ Result<int> complete(Session& session, const Flags& flags) {
     print_line(
         to_json(generation, model.tokenizer, flags.raw).dump(-1, ' ', false, Json::error_handler_t::replace));
   if (::isatty(2)) print_statistics(generation);
-  if (::isatty(2)) print_screen(session, flags);
+  if (::isatty(2)) print_extra_memory(session, flags);
   return interrupted() ? kInterrupted : 0;
 }
 
@@ -178,7 +181,7 @@ Result<int> chat(Session& session, const Flags& flags) {
     turns.push_back({ChatTurn::Role::user, *line});
     const auto tokens = encode_chat(turns, options_of(model, flags), model.tokenizer);
     const auto generation = TRY(stream(session, tokens, flags));
-    if (terminal) print_statistics(generation), print_screen(session, flags);
+    if (terminal) print_statistics(generation), print_extra_memory(session, flags);
     if (interrupted()) return kInterrupted;
     if (output_closed()) return 0;
     turns.push_back(as_turn(generation, model.tokenizer));
@@ -188,10 +191,14 @@ Result<int> chat(Session& session, const Flags& flags) {
 Result<int> run(Flags& flags, bool has_prompt) {
   const auto model = TRY(open_model(TRY(local_file(flags.file))));
   flags.generate.stop_at_end = !flags.ignore_end;
-  auto session = TRY(Session::create(model, TRY(make_cpu_backend(flags.engine.cpu_options())),
-                                     {.n_positions = flags.n_ctx,
-                                      .kv_type = TRY(flags.engine.kv_type()),
-                                      .screen_head = flags.head == "screened"}));
+  SessionOptions options{.n_positions = flags.n_ctx,
+                         .kv_type = TRY(flags.engine.kv_type()),
+                         .screen_head = flags.head == "screened",
+                         .repack = flags.repack};
+  std::optional<ProgressBar> bar;
+  if (flags.repack) options.progress = bar.emplace().callback();
+  auto session = TRY(Session::create(model, TRY(make_cpu_backend(flags.engine.cpu_options())), options));
+  bar.reset();
   return has_prompt ? complete(*session, flags) : chat(*session, flags);
 }
 
@@ -219,6 +226,7 @@ Run add_run(CLI::App& app) {
   app.add_flag("--ignore-eos", flags->ignore_end, "go on after an end-of-generation token");
   app.add_flag("--json", flags->json, "JSON: tokens, text, tool calls, speeds");
   add_head_flag(app, flags->head);
+  add_repack_flag(app, flags->repack);
   flags->engine.add_to(app);
   return [flags, prompt, &app]() -> Result<int> {
     const bool has_prompt = prompt->count() > 0;

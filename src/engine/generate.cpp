@@ -56,6 +56,7 @@ Result<std::unique_ptr<Session>> Session::create(std::shared_ptr<const Model> mo
   KvCache cache = TRY(KvCache::create(model->config, shape, *backend));
   Forward forward = TRY(Forward::create(model, *backend,
                                         {.max_rows = shape.max_batch, .screen_head = options.screen_head}));
+  if (options.repack) TRY(forward.repack(options.progress));
   return std::unique_ptr<Session>(
       new Session(std::move(model), std::move(backend), std::move(forward), std::move(cache)));
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "base/progress.h"
 #include "base/result.h"
 #include "engine/sampler.h"
 #include "kernels/backend.h"
@@ -21,6 +22,8 @@ struct SessionOptions {
   int64_t max_batch = 512;     // prompt tokens per pass
   KvType kv_type = TensorType::F16;
   bool screen_head = false;  // see ForwardOptions: the same tokens sooner, for more memory
+  bool repack = false;       // Forward::repack(): likewise
+  Progress progress;         // of repacking
 };
 
 enum class StopReason { end_of_generation, limit, context_full, callback, interrupted };

@@ -52,6 +52,18 @@ int64_t backend_bytes_per_row(const Config& config, const Widths& w) {
   return rounded(std::max({config.dim, w.q, w.ff})) + angles + config.n_experts_used * slot;
 }
 
+// The matrices whose every byte a pass reads.
+std::vector<Tensor*> repackable(Weights& weights, bool head) {
+  std::vector<Tensor*> all;
+  if (head) all.push_back(&weights.output);
+  if (weights.per_layer_model_proj) all.push_back(&weights.per_layer_model_proj);
+  for (LayerWeights& w : weights.layers)
+    for (Tensor* weight : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down, &w.per_layer_gate, &w.per_layer_proj,
+                           &w.router, &w.expert_gate_up, &w.expert_gate, &w.expert_up, &w.expert_down})
+      if (*weight) all.push_back(weight);
+  return all;
+}
+
 }  // namespace
 
 // The rows under way. Some leave at the prefill cut.
@@ -73,6 +85,7 @@ struct Forward::Impl {
 
   Impl(std::shared_ptr<const Model> the_model, Backend& the_backend, const ForwardOptions& the_options);
 
+  Result<void> repack(const Progress& progress);
   std::span<const float> run(std::span<const Chunk> chunks, Rows wanted);
   void logits(std::span<const float> hidden, int64_t n_rows, float* out);
   std::span<const ScoredRow> best(std::span<const float> hidden, int64_t n_best, std::span<const Token> never);
@@ -101,7 +114,8 @@ struct Forward::Impl {
   Backend& backend;
   const ForwardOptions options;
   const Config& config;
-  const Weights& weights;
+  Weights weights;  // the model's; what is repacked is this one's
+  std::vector<std::unique_ptr<Buffer>> repacked;
   std::vector<std::vector<float>> frequencies;  // per layer
   std::vector<Rows2d> router_gains;             // per layer with experts: [dim]
 
@@ -156,6 +170,23 @@ Forward::Impl::Impl(std::shared_ptr<const Model> the_model, Backend& the_backend
     for (int64_t i = 0; i < config.dim; ++i)
       router_gains.back().data()[i] = layer.router_scale.f32()[i] / root(config.dim);
   }
+}
+
+Result<void> Forward::Impl::repack(const Progress& progress) {
+  CHECK(repacked.empty());
+  const std::vector<Tensor*> matrices = repackable(weights, screen == nullptr);
+  uint64_t n_bytes = 0, done = 0;
+  for (const Tensor* weight : matrices) n_bytes += backend.repacked_bytes(*weight);
+  TRY(check_memory(static_cast<int64_t>(n_bytes), "repacked weights"));
+  for (Tensor* weight : matrices) {
+    if (interrupted()) return fail("interrupted");
+    auto packed = backend.repack(*weight);
+    if (packed == nullptr) continue;
+    if (progress) progress(done += packed->size(), n_bytes, "repacking");
+    weight->packed = static_cast<const std::byte*>(packed->data());
+    repacked.push_back(std::move(packed));
+  }
+  return {};
 }
 
 std::span<const float> Forward::Impl::run(std::span<const Chunk> chunks, Rows wanted) {
@@ -457,6 +488,12 @@ void Forward::logits(std::span<const float> hidden, int64_t n_rows, float* out) 
 }
 std::span<const ScoredRow> Forward::best(std::span<const float> hidden, int64_t n_best, std::span<const Token> never) {
   return impl_->best(hidden, n_best, never);
+}
+Result<void> Forward::repack(const Progress& progress) { return impl_->repack(progress); }
+size_t Forward::repacked_bytes() const {
+  size_t n = 0;
+  for (const auto& buffer : impl_->repacked) n += buffer->size();
+  return n;
 }
 size_t Forward::screen_bytes() const { return impl_->screen == nullptr ? 0 : impl_->screen->n_bytes(); }
 const Forward::ScreenUse& Forward::screen_use() const { return impl_->screen_use; }

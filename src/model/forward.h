@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "base/progress.h"
+#include "base/result.h"
 #include "kernels/backend.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
@@ -101,6 +103,11 @@ class Forward {
   // suppressed ones. Valid until the next call.
   std::span<const ScoredRow> best(std::span<const float> hidden, int64_t n_best, std::span<const Token> never = {});
 
+  // Lays the matrices of layers, and a head without a screen, out anew for the backend's kernels (Backend::repack): the same
+  // bits sooner, for repacked_bytes() of memory, 0 where nothing gains. Once, and before other calls. Errors: more memory
+  // than the machine has, an interruption.
+  Result<void> repack(const Progress& progress = nullptr);
+  size_t repacked_bytes() const;
   // Memory of the head's screen; 0: there is none.
   size_t screen_bytes() const;
   // What best() has done so far with a screen.

@@ -70,6 +70,27 @@ TEST_F(Bench, TheTableNamesTestsAndRoofs) {
     EXPECT_NE(outcome.out.find(word), std::string::npos) << word << " is missing in\n" << outcome.out;
 }
 
+TEST_F(Bench, WhatRepackingTakesIsSaid) {
+  const std::vector<std::string> few = {"bench", model, "-p", "4", "-n", "1", "-r", "1", "--repack"};
+  const auto outcome = carat(few);
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("repacked weights: "), std::string::npos) << outcome.out;
+  EXPECT_EQ(outcome.out.find("none"), std::string::npos) << outcome.out;
+  auto exact = few;
+  exact.push_back("--exact");
+  EXPECT_NE(carat(exact).out.find("repacked weights: none"), std::string::npos);
+  expect_refused(carat({"bench", "--roof", "--repack"}), "--repack");
+}
+
+TEST_F(Bench, RunsTokensAreTheSameRepacked) {
+  const std::vector<std::string> plain = {"run", model, "-p", "Q", "-n", "12", "--temp", "0", "--ignore-eos", "--json"};
+  auto repacked = plain;
+  repacked.push_back("--repack");
+  const Json a = json_of(plain), b = json_of(repacked);
+  EXPECT_EQ(a["tokens"].size(), 12u);
+  EXPECT_EQ(a["tokens"], b["tokens"]);
+}
+
 TEST_F(Bench, RoofsAreAMatterOfTheMachine) {
   const Json json = json_of({"bench", "--roof", "-t", "2", "--json"});
   ASSERT_EQ(json.size(), 2u);

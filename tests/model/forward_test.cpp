@@ -167,6 +167,13 @@ TEST(Forward, SuppressedTokensAreImpossible) {
   }
 }
 
+std::vector<float> gaussian_row(int64_t n) {
+  Random random(2);
+  std::vector<float> row(static_cast<size_t>(n));
+  for (float& value : row) value = static_cast<float>(random.normal());
+  return row;
+}
+
 // The likeliest tokens by sorting all logits.
 std::vector<ScoredRow> sorted(const Row& logits, size_t n_best, const std::vector<Token>& never) {
   std::vector<ScoredRow> all;
@@ -204,6 +211,33 @@ TEST(Forward, TheBestTokensAreThoseOfSortedLogitsWithAndWithoutAScreen) {
         }
       EXPECT_EQ(screened.forward.screen_use().n_calls > 0, type != TensorType::Q4_0);
     }
+}
+
+TEST(Forward, RepackedWeightsGiveTheSameBits) {
+  for (const Variant& v : variants())
+    for (const TensorType type : {TensorType::Q4_0, TensorType::Q8_0}) {
+      const auto model = make_model(v.config, type);
+      const std::vector<Token> tokens = random_tokens(40, v.config, 5);
+      Session plain(model, Precision::fast, 2), packed(model, Precision::fast, 2),
+          screened(model, Precision::fast, 2, {.max_rows = 64, .screen_head = true});
+      for (Session* session : {&packed, &screened}) ASSERT_TRUE(session->forward.repack());
+      EXPECT_EQ(plain.forward.repacked_bytes(), 0u);
+      EXPECT_GT(packed.forward.repacked_bytes(), 0u);
+      EXPECT_EQ(screened.forward.repacked_bytes() < packed.forward.repacked_bytes(), type == TensorType::Q8_0);
+      const std::vector<Row> want = plain.in_pieces(tokens, {32, 1, 4, 3});
+      expect_same_bits(packed.in_pieces(tokens, {32, 1, 4, 3}), want, v.name);
+      expect_same_bits(screened.in_pieces(tokens, {32, 1, 4, 3}), want, v.name + ", screened");
+      const std::vector<float> hidden = gaussian_row(model->config.dim);
+      EXPECT_TRUE(std::ranges::equal(packed.forward.best(hidden, 5), plain.forward.best(hidden, 5), {},
+                                     &ScoredRow::score, &ScoredRow::score));
+    }
+}
+
+TEST(Forward, RepackingIsForFastPrecisionAlone) {
+  const auto model = make_model(tiny_dense_config(), TensorType::Q4_0);
+  Session session(model, Precision::exact);
+  ASSERT_TRUE(session.forward.repack());
+  EXPECT_EQ(session.forward.repacked_bytes(), 0u);
 }
 
 TEST(Forward, AScreenThatDoesNotPayIsLeftAlone) {
