@@ -67,12 +67,12 @@ void add_head_flag(CLI::App& app, std::string& head) {
 
 void add_repack_flag(CLI::App& app, bool& repack) {
   app.add_flag("--repack", repack,
-               "lay weights out anew at start, in the order in which kernels read them: the same results sooner, for as\n"
-               "much memory as they take in the file");
+               "lay weights out anew at start, in the order in which kernels read them: the same results sooner, for a\n"
+               "copy of them in memory");
 }
 
 std::string describe_repacked(const Forward& forward) {
-  if (forward.repacked_bytes() == 0) return "repacked weights: none; these kernels read every type as it is in the file";
+  if (forward.repacked_bytes() == 0) return "repacked weights: none (float activations, or no type that gains)";
   return fmt::format("repacked weights: {:.0f} MB of memory", static_cast<double>(forward.repacked_bytes()) / 1e6);
 }
 

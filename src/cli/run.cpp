@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/progress.h"
 #include "cli/command.h"
@@ -72,9 +71,8 @@ void print_statistics(const Generation& generation) {
                generation.decode_bytes_per_second() / 1e9, std::string(name_of(generation.stopped)).c_str());
 }
 
-// What repacked weights and the screen of the head cost, and what the screen saves so far.
-void print_extra_memory(const Session& session, const Flags& flags) {
-  if (flags.repack) std::fprintf(stderr, "[%s]\n", describe_repacked(session.forward()).c_str());
+// What the screen of the head costs and saves so far.
+void print_screen(const Session& session, const Flags& flags) {
   if (flags.head == "screened") std::fprintf(stderr, "[%s]\n", describe_screen(session.forward()).c_str());
 }
 
@@ -162,7 +160,7 @@ Result<int> complete(Session& session, const Flags& flags) {
     print_line(
         to_json(generation, model.tokenizer, flags.raw).dump(-1, ' ', false, Json::error_handler_t::replace));
   if (::isatty(2)) print_statistics(generation);
-  if (::isatty(2)) print_extra_memory(session, flags);
+  if (::isatty(2)) print_screen(session, flags);
   return interrupted() ? kInterrupted : 0;
 }
 
@@ -181,24 +179,28 @@ Result<int> chat(Session& session, const Flags& flags) {
     turns.push_back({ChatTurn::Role::user, *line});
     const auto tokens = encode_chat(turns, options_of(model, flags), model.tokenizer);
     const auto generation = TRY(stream(session, tokens, flags));
-    if (terminal) print_statistics(generation), print_extra_memory(session, flags);
+    if (terminal) print_statistics(generation), print_screen(session, flags);
     if (interrupted()) return kInterrupted;
     if (output_closed()) return 0;
     turns.push_back(as_turn(generation, model.tokenizer));
   }
 }
 
+Result<std::unique_ptr<Session>> open_session(const std::shared_ptr<const Model>& model, const Flags& flags) {
+  ProgressBar bar;
+  return Session::create(model, TRY(make_cpu_backend(flags.engine.cpu_options())),
+                         {.n_positions = flags.n_ctx,
+                          .kv_type = TRY(flags.engine.kv_type()),
+                          .screen_head = flags.head == "screened",
+                          .repack = flags.repack,
+                          .progress = bar.callback()});
+}
+
 Result<int> run(Flags& flags, bool has_prompt) {
   const auto model = TRY(open_model(TRY(local_file(flags.file))));
   flags.generate.stop_at_end = !flags.ignore_end;
-  SessionOptions options{.n_positions = flags.n_ctx,
-                         .kv_type = TRY(flags.engine.kv_type()),
-                         .screen_head = flags.head == "screened",
-                         .repack = flags.repack};
-  std::optional<ProgressBar> bar;
-  if (flags.repack) options.progress = bar.emplace().callback();
-  auto session = TRY(Session::create(model, TRY(make_cpu_backend(flags.engine.cpu_options())), options));
-  bar.reset();
+  auto session = TRY(open_session(model, flags));
+  if (flags.repack && ::isatty(2)) std::fprintf(stderr, "[%s]\n", describe_repacked(session->forward()).c_str());
   return has_prompt ? complete(*session, flags) : chat(*session, flags);
 }
 

@@ -52,7 +52,7 @@ int64_t backend_bytes_per_row(const Config& config, const Widths& w) {
   return rounded(std::max({config.dim, w.q, w.ff})) + angles + config.n_experts_used * slot;
 }
 
-// The matrices whose every byte a pass reads.
+// The matrices that products read.
 std::vector<Tensor*> repackable(Weights& weights, bool head) {
   std::vector<Tensor*> all;
   if (head) all.push_back(&weights.output);
@@ -182,9 +182,10 @@ Result<void> Forward::Impl::repack(const Progress& progress) {
     if (interrupted()) return fail("interrupted");
     auto packed = backend.repack(*weight);
     if (packed == nullptr) continue;
-    if (progress) progress(done += packed->size(), n_bytes, "repacking");
-    weight->packed = static_cast<const std::byte*>(packed->data());
     repacked.push_back(std::move(packed));
+    weight->packed = static_cast<const std::byte*>(repacked.back()->data());
+    done += repacked.back()->size();
+    if (progress) progress(done, n_bytes, "repacking");
   }
   return {};
 }

@@ -108,6 +108,17 @@ TEST_P(BestRowsTest, AScreenRulesMostRowsOut) {
   }
 }
 
+// Candidates are rows of the file, also where all rows have a packed copy.
+TEST_P(BestRowsTest, ARepackedHeadMayHaveAScreen) {
+  auto fast = backend(2);
+  const Weight w = make_weight(Q6_K, 256, 20000, 3);
+  const auto packed = fast->repack(w.tensor);
+  ASSERT_TRUE(packed);
+  Tensor head = w.tensor;
+  head.packed = static_cast<const std::byte*>(packed->data());
+  EXPECT_LT(expect_best_rows(*fast, {"repacked", &head, gaussian(256, 1), 30, {}}, {1, 3}), 20000 / 50);
+}
+
 TEST_P(BestRowsTest, ExcludedRowsDoNotCount) {
   auto fast = backend(2);
   const Weight w = make_weight(Q6_K, 256, 3001, 3);

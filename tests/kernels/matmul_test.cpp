@@ -206,28 +206,19 @@ TEST_P(Matmul, ARowsBitsDoNotDependOnBatchOrThreads) {
   }
 }
 
-// `weight` with its packed rows, which `packed` holds.
-Tensor repacked(Backend& backend, Tensor weight, std::unique_ptr<Buffer>& packed) {
-  packed = backend.repack(weight);
-  EXPECT_NE(packed, nullptr) << type_name(weight.type);
-  if (packed == nullptr) return weight;
-  EXPECT_EQ(packed->size(), backend.repacked_bytes(weight));
-  weight.packed = static_cast<const std::byte*>(packed->data());
-  return weight;
-}
-
 TEST_P(Matmul, RepackedWeightsGiveTheSameBits) {
   auto one = backend(1), three = backend(3);
   for (const TensorType type : kIntegerTypes)
     for (const auto& [k, n_rows] : {std::pair{int64_t{256}, int64_t{16}}, {1280, 144}}) {
       const Weight w = make_weight(type, k, n_rows, 77);
       const std::vector<float> x = gaussian(static_cast<size_t>(k * 133), 78);
-      std::unique_ptr<Buffer> packed;
-      const Tensor weight = repacked(*three, w.tensor, packed);
+      const Repacked repacked(*three, w.tensor);
+      ASSERT_TRUE(repacked.buffer) << type_name(type);
+      EXPECT_EQ(repacked.buffer->size(), w.bytes.size());
       for (const int64_t n_tokens : {1, 2, 3, 4, 5, 7, 133}) {
         const std::vector<float> want = multiply(*one, w.tensor, x.data(), n_tokens);
         for (Backend* cpu : {one.get(), three.get()})
-          ASSERT_TRUE(same_bits(multiply(*cpu, weight, x.data(), n_tokens), want))
+          ASSERT_TRUE(same_bits(multiply(*cpu, repacked.tensor, x.data(), n_tokens), want))
               << type_name(type) << " k " << k << " tokens " << n_tokens;
       }
     }

@@ -95,6 +95,21 @@ inline Weight make_weight(TensorType type, int64_t k, int64_t n_rows, uint64_t s
   return w;
 }
 
+// A weight of which nothing but the packed rows is left: its file rows are nonsense. Where it cannot be repacked, without a
+// buffer and as it was.
+struct Repacked {
+  std::unique_ptr<Buffer> buffer;
+  std::vector<std::byte> nonsense;
+  Tensor tensor;
+
+  Repacked(Backend& backend, const Tensor& weight) : buffer(backend.repack(weight)), tensor(weight) {
+    if (buffer == nullptr) return;
+    nonsense.resize(weight.n_bytes(), std::byte{0x5a});
+    tensor.data = nonsense.data();
+    tensor.packed = static_cast<const std::byte*>(buffer->data());
+  }
+};
+
 // The types of `wanted` that have a codec.
 inline std::vector<TensorType> with_codec(std::vector<TensorType> wanted) {
   std::erase_if(wanted, [](TensorType t) { return find_codec(t) == nullptr; });

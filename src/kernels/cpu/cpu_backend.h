@@ -2,6 +2,7 @@
 // in the kernels of one ISA. Only tests and this folder include this header; others call make_cpu_backend().
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -83,8 +84,8 @@ class InUse {
 };
 
 // How work is dealt to threads. Equal pieces, eight a thread; or, where each piece begins with memory's latency, half of the
-// work in one piece a thread and the rest in small ones: a thread that has been slow takes fewer of those.
-enum class Pieces { equal, large_first };
+// work in one piece a thread and the rest in small ones, of which a thread that has been slow takes fewer.
+enum class Dealing { equal, large_first };
 
 class CpuBackend final : public Backend {
  public:
@@ -124,7 +125,7 @@ class CpuBackend final : public Backend {
  private:
   // body(begin, end, thread) over [0, n_units) in pieces that idle threads take one after another.
   template <class Body>
-  void share(int64_t n_units, const Body& body, Pieces pieces = Pieces::equal);
+  void share(int64_t n_units, const Body& body, Dealing dealing = Dealing::equal);
   // body(row) or body(row, thread) for n_rows rows that cost about `values` elements each: in one thread when they are
   // few.
   template <class Body>
@@ -165,17 +166,19 @@ class CpuBackend final : public Backend {
 };
 
 template <class Body>
-void CpuBackend::share(int64_t n_units, const Body& body, Pieces pieces) {
+void CpuBackend::share(int64_t n_units, const Body& body, Dealing dealing) {
   const int n_threads = pool_.size();
   if (n_threads == 1 || n_units <= 1) {
     if (n_units > 0) body(int64_t{0}, n_units, 0);
     return;
   }
-  const int64_t first = pieces == Pieces::large_first ? n_units / (2 * n_threads) : 0;  // of each thread
-  const int64_t piece = n_units / (n_threads * (pieces == Pieces::large_first ? 32 : 8)) + 1;
+  const bool large_first = dealing == Dealing::large_first;
+  const int64_t first = large_first ? n_units / (2 * n_threads) : 0;  // of each thread
+  // Small pieces of four units at least: their first one comes unasked.
+  const int64_t piece = large_first ? std::max<int64_t>(n_units / (32 * n_threads), 4) : n_units / (8 * n_threads) + 1;
   std::atomic<int64_t> next{first * n_threads};
-  pool_.parallel_for(n_threads, 1, [&](int64_t, int64_t, int thread) {
-    if (first > 0) body(first * thread, first * (thread + 1), thread);
+  pool_.parallel_for(n_threads, 1, [&](int64_t part, int64_t, int thread) {
+    if (first > 0) body(first * part, first * (part + 1), thread);
     for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < n_units;)
       body(begin, begin + piece < n_units ? begin + piece : n_units, thread);
   });

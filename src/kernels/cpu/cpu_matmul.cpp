@@ -90,9 +90,18 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
   if (wants_int8(weight)) {
     std::byte* memory = scratch.get<std::byte>(int8_scratch_bytes(stride, job.n_tokens));
     const bool packed = weight.packed != nullptr;
+    CHECK(!packed || first_row % kPanelRows == 0);
     const std::byte* rows = packed ? weight.packed + first_row * stride : weight.row(first_row);
-    kernels_.int8_dots[int8_format(weight.type)]({reinterpret_cast<const uint8_t*>(rows), stride, n_rows, k,
-                                                  job.x_int8, job.n_tokens, out, job.out_stride, memory, packed});
+    kernels_.int8_dots[int8_format(weight.type)]({.weights = reinterpret_cast<const uint8_t*>(rows),
+                                                  .row_bytes = stride,
+                                                  .n_rows = n_rows,
+                                                  .k = k,
+                                                  .x = job.x_int8,
+                                                  .n_tokens = job.n_tokens,
+                                                  .out = out,
+                                                  .out_stride = job.out_stride,
+                                                  .scratch = memory,
+                                                  .packed = packed});
     return;
   }
   FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride};
@@ -129,7 +138,7 @@ void CpuBackend::run_jobs(int64_t k) {
     end[j] = n_panels += (jobs[j].weight.n_rows() + kPanelRows - 1) / kPanelRows;
   }
   // Few tokens are bound by memory, and each piece begins with its latency. Experts have different numbers of rows: where
-  // one has many, equal shares of panels would not be equal work.
+  // one has many, half of the panels may be nearly all of the work.
   const bool few = std::ranges::all_of(jobs, [](const MatmulJob& job) { return job.n_tokens <= kFewTokens; });
   share(n_panels, [&](int64_t panel, int64_t panel_end, int thread) {
     size_t j = static_cast<size_t>(std::upper_bound(end.begin(), end.end(), panel) - end.begin());
@@ -140,7 +149,7 @@ void CpuBackend::run_jobs(int64_t k) {
       if (row < row_end) run_rows(jobs[j], row, row_end - row, scratch_[static_cast<size_t>(thread)]);
       panel = piece_end;
     }
-  }, few ? Pieces::large_first : Pieces::equal);
+  }, few ? Dealing::large_first : Dealing::equal);
 }
 
 void CpuBackend::matmul(std::span<const Product> products, const float* x, int64_t n_tokens) {

@@ -42,7 +42,7 @@ struct Int8Rows {
 // The same product for blocks of integers with integer activations.
 struct Int8Dots {
   const uint8_t* weights;
-  int64_t row_bytes;  // between rows; at least a row's own, and no more where they are packed
+  int64_t row_bytes;  // between rows; at least a row's own. Packed: exactly that
   int64_t n_rows;
   int64_t k;
   Int8Rows x;
@@ -50,7 +50,7 @@ struct Int8Dots {
   float* out;
   int64_t out_stride;
   void* scratch;  // int8_scratch_bytes(), 64-byte aligned
-  bool packed = false;  // weights are packed panels (packed_rows.h): n_rows is a multiple of kPanelRows
+  bool packed = false;  // weights are packed panels (packed_rows.h), 16-byte aligned; n_rows is a multiple of kPanelRows
 };
 
 // Rows of a weight are multiplied in panels of so many. Up to kFewTokens tokens are bound by memory and have paths of their

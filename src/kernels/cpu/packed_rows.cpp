@@ -11,12 +11,12 @@
 namespace carat {
 namespace {
 
-struct Pieces {
+struct BlockPieces {
   TensorType type;
   uint8_t n_bytes[16];  // of each piece; 0 behind the last
 };
 
-constexpr Pieces kPieces[] = {
+constexpr BlockPieces kPieces[] = {
     {TensorType::Q4_0, {2, 16}},
     {TensorType::Q4_1, {4, 16}},
     {TensorType::Q5_0, {2, 4, 16}},
@@ -34,8 +34,8 @@ constexpr Pieces kPieces[] = {
 };
 static_assert(std::size(kPieces) == kInt8FormatCount);
 
-const Pieces* pieces_of(TensorType type) {
-  const auto* const found = std::ranges::find(kPieces, type, &Pieces::type);
+const BlockPieces* pieces_of(TensorType type) {
+  const auto* const found = std::ranges::find(kPieces, type, &BlockPieces::type);
   return found == std::end(kPieces) ? nullptr : found;
 }
 
@@ -55,7 +55,7 @@ bool has_packed_rows(const Tensor& weight) {
 
 void pack_rows(const Tensor& weight, int64_t first, int64_t end, std::byte* out) {
   CHECK(has_packed_rows(weight));
-  const Pieces& pieces = *pieces_of(weight.type);
+  const BlockPieces& pieces = *pieces_of(weight.type);
   const size_t stride = weight.row_bytes(), block_bytes = type_info(weight.type).block_bytes;
   CHECK(std::accumulate(std::begin(pieces.n_bytes), std::end(pieces.n_bytes), size_t{0}) == block_bytes);
   out += static_cast<size_t>(first * kPanelRows) * stride;

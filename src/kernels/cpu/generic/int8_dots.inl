@@ -128,15 +128,24 @@ struct FileRows {
   Floats half(int at) const { return gather_f16(p + at, stride); }
   Ints byte(int at) const { return bit_and(gather4(p + at, stride), set1_int(255)); }  // never one of the last three
 
-  // Asks for what is read after this panel while one token's or a few tokens' share `share` of it is multiplied.
+  // Asks for a share of what is read next. While share `share` of a panel goes from registers into products with few tokens:
   template <class Format>
-  static void ask(const uint8_t*, const uint8_t* next, int64_t stride, int64_t share) {
+  static void ask(const uint8_t* /*panel*/, const uint8_t* next, int64_t stride, int64_t share) {
+    prefetch_share<Format>(next, stride, share);
+  }
+  // … and while it is unpacked for many, whose products leave time for a whole panel to come.
+  template <class Format>
+  static void ask_for_next(const uint8_t* next, int64_t stride, int64_t share) {
     prefetch_share<Format>(next, stride, share);
   }
 };
 struct ApartRows : FileRows {
   template <class Format>
-  static void ask(const uint8_t*, const uint8_t* next, int64_t stride, int64_t share) {
+  static void ask(const uint8_t* /*panel*/, const uint8_t* next, int64_t stride, int64_t share) {
+    prefetch_share_apart<Format>(next, stride, share);
+  }
+  template <class Format>
+  static void ask_for_next(const uint8_t* next, int64_t stride, int64_t share) {
     prefetch_share_apart<Format>(next, stride, share);
   }
 };
@@ -156,11 +165,16 @@ struct PackedRows {
   Floats half(int at) const { return load_f16(reinterpret_cast<const uint16_t*>(p + 16 * at)); }
   Ints byte(int at) const { return load_u8(p + 16 * at); }
 
+  // A packed panel is one stream, and the next one its continuation.
   template <class Format>
-  static void ask(const uint8_t* panel, const uint8_t*, int64_t, int64_t share) {
+  static void ask(const uint8_t* panel, const uint8_t* /*next*/, int64_t /*stride*/, int64_t share) {
     constexpr int kAhead = 2048, n_bytes = 16 * Format::kBytes * kShareValues<Format> / Format::kBlock;
 #pragma GCC unroll 32
     for (int i = 0; i < n_bytes; i += 64) prefetch(panel + share * n_bytes + kAhead + i);
+  }
+  template <class Format>
+  static void ask_for_next(const uint8_t* next, int64_t stride, int64_t share) {
+    prefetch_share<Format>(next, stride, share);  // the same bytes, whatever their order
   }
 };
 
@@ -230,21 +244,18 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
   return s;
 }
 
-// Adds n values of k, from k0 on, of one panel to its acc. All its sixteen rows are readable, row_bytes apart. `next` is the
+// Adds n values of k, from k0 on, of one panel to its acc. All its sixteen rows are readable. `next` is the
 // panel that will be read after it, if not here then by another thread.
 template <class Format, class Rows>
 inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, int64_t k0, int64_t n,
                       const Panel& panel, float* acc) {
-  const bool many = d.n_tokens > kFewTokens, apart = rows_apart<Format>(d);
+  const bool many = d.n_tokens > kFewTokens;
   for (int64_t k = 0; k < n; k += Format::kBlock) {
     const int64_t block = (k0 + k) / Format::kBlock;
     const Panel at{panel.q + 16 * k, panel.scale + 16 * (k / Format::kSub), panel.min + 16 * (k / Format::kSub)};
     // Before and after a long block is unpacked: what is read meanwhile waits behind a long queue.
     constexpr int kShares = Format::kBlock / kShareValues<Format>, kBefore = kShares - kShares / 2;
-    const auto ask = [&](int i) {
-      apart ? prefetch_share_apart<Format>(next, d.row_bytes, block * kShares + i)
-            : prefetch_share<Format>(next, d.row_bytes, block * kShares + i);
-    };
+    const auto ask = [&](int i) { Rows::template ask_for_next<Format>(next, d.row_bytes, block * kShares + i); };
     for (int i = 0; many && i < kBefore; ++i) ask(i);
     Format::unpack(Rows::template of_block<Format>(weights, d.row_bytes, block), at);
     for (int i = kBefore; many && i < kShares; ++i) ask(i);
@@ -342,9 +353,7 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
   // What follows the last panel is asked for, too: it may be another thread's, and past the end it does no harm.
   const auto behind = [&](const uint8_t* weights) { return weights == s.rows ? weights : weights + 16 * d.row_bytes; };
   if (n_panels == 1 && d.n_tokens <= (kHasBlock<Format> ? kFewTokens : kHasSubBlocks<Format> ? 1 : 0)) {
-    if constexpr (kHasBlock<Format>)
-      rows_apart<Format>(d) ? dot_blocks_with_few<Format, ApartRows>(d, last, behind(last), s.acc)
-                            : dot_blocks_with_few<Format, Rows>(d, last, behind(last), s.acc);
+    if constexpr (kHasBlock<Format>) dot_blocks_with_few<Format, Rows>(d, last, behind(last), s.acc);
     if constexpr (kHasSubBlocks<Format>) dot_sub_blocks<Format, Rows>(d, last, behind(last), s.panel, s.acc);
     for (int64_t t = 0; t < d.n_tokens; ++t) store_n(d.out + t * d.out_stride + first, load(s.acc + 16 * t), n_last);
     return;
@@ -361,8 +370,8 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
               p == n_panels - 1 ? n_last : 16);
 }
 
-template <class Format>
-void int8_dots(const Int8Dots& d) {
+template <class Format, class Rows>
+inline void dots_of_rows(const Int8Dots& d) {
   static_assert(kChunk % kFewChunk == 0 && kFewChunk % Format::kBlock == 0 && Format::kBlock % Format::kSub == 0);
   const Int8Scratch s = divide_scratch(d);
   const int64_t rows_at_once = d.n_tokens <= kFewTokens ? 16 : 16 * kInt8PanelsAtOnce;
@@ -372,11 +381,15 @@ void int8_dots(const Int8Dots& d) {
     part.x.q += t * d.x.q_stride;
     part.x.blocks += t * d.x.block_stride;
     part.out += t * d.out_stride;
-    for (int64_t row = 0; row < d.n_rows; row += rows_at_once) {
-      const int64_t end = row + rows_at_once < d.n_rows ? row + rows_at_once : d.n_rows;
-      d.packed ? add_panels<Format, PackedRows>(part, row, end, s) : add_panels<Format, FileRows>(part, row, end, s);
-    }
+    for (int64_t row = 0; row < d.n_rows; row += rows_at_once)
+      add_panels<Format, Rows>(part, row, row + rows_at_once < d.n_rows ? row + rows_at_once : d.n_rows, s);
   }
+}
+
+template <class Format>
+void int8_dots(const Int8Dots& d) {
+  if (d.packed) return dots_of_rows<Format, PackedRows>(d);
+  rows_apart<Format>(d) ? dots_of_rows<Format, ApartRows>(d) : dots_of_rows<Format, FileRows>(d);
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 // A format says its block, its bytes, the length of the sub-blocks that share a scale, and
 // value = scale * (q - kOffset) - min with q <= kMaxQ. Layouts: the codecs' headers in quant/.
 //
-// They read through a `Rows`, which knows how sixteen rows lie in memory (packed_rows.h): FileRows or PackedRows of int8_dots.inl.
+// They read through a `Rows`, which knows how sixteen rows lie in memory: FileRows or PackedRows (int8_dots.inl).
 //
 // Few tokens may go another way, without a panel: a format has a `Block` that hands out its values in order, or, for one
 // token, dot_block(), which makes the sub-blocks' products in any order, and unpack_scales(). ask(i) asks for share i of
