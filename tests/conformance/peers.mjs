@@ -15,8 +15,9 @@ const USAGE = `usage: scripts/bench-peers.sh [options]
   --like SIZE      shape: e2b (default), e4b, 12b, 26b-a4b, 31b; the last three with fewer layers, see --synth
   --synth LIST     more options of \`carat synth\`, e.g. layers=8,experts=64
   --types LIST     default Q4_0,Q4_K,Q6_K,Q8_0
-  --only LIST      of prompt,uncut,decode,deep,first (default: all). prompt: --prompt tokens, logits of the last one;
+  --only LIST      of prompt,uncut,decode,repacked,deep,first (default: all). prompt: --prompt tokens, logits of the last one;
                    uncut: the same with carat bench --no-prefill-cut; decode: --decode tokens, nothing in the cache before;
+                   repacked: the same with carat bench --repack (llama.cpp repacks the types it can by itself);
                    deep: the same with --depth tokens in the cache; first: from nothing to the first token after a
                    prompt of 16, as a whole process of carat; of llama.cpp from the start of loading, as it counts itself
   --prompt N, --decode N, --depth N      default 512, 64, 4096
@@ -34,6 +35,7 @@ const MEASURES = {
     prompt: { title: (o) => `prompt of ${o.prompt}` },
     uncut: { title: (o) => `prompt of ${o.prompt}, no cut` },
     decode: { title: (o) => `decode ${o.decode}` },
+    repacked: { title: (o) => `decode ${o.decode}, --repack` },
     deep: { title: (o) => `decode ${o.decode} at ${o.depth}` },
     first: { title: () => "start to first token" },
 };
@@ -163,6 +165,7 @@ const ours = {
     prompt: (file) => caratBench(file, "-p", String(O.prompt), "-n", "0"),
     uncut: (file) => caratBench(file, "-p", String(O.prompt), "-n", "0", "--no-prefill-cut"),
     decode: (file) => caratBench(file, "-p", "0", "-n", String(O.decode)),
+    repacked: (file) => caratBench(file, "-p", "0", "-n", String(O.decode), "--repack"),
     deep: (file) => caratBench(file, "-p", "0", "-n", String(O.decode), "-d", String(O.depth)),
 };
 
@@ -211,14 +214,15 @@ function firstTokens(file) {
 async function measureFile(file) {
     const results = [];
     const wants = (name) => O.only.includes(name);
-    if (["prompt", "uncut", "decode", "deep"].some(wants)) {
+    if (["prompt", "uncut", "decode", "repacked", "deep"].some(wants)) {
         const llama = new Llama(file);
-        const { repacked } = await llama.ready;
-        llama.ready = { repacked };
+        const { repacked: llamaRepacks } = await llama.ready;
+        llama.ready = { repacked: llamaRepacks };
         if (wants("prompt") || wants("uncut")) results.push(...(await takeTurns(file, llama, "prompt", ["prompt", "uncut"].filter(wants))));
-        if (wants("decode")) results.push(...(await takeTurns(file, llama, "decode", ["decode"])));
+        if (wants("decode") || wants("repacked"))
+            results.push(...(await takeTurns(file, llama, "decode", ["decode", "repacked"].filter(wants))));
         if (wants("deep")) results.push(...(await takeTurns(file, llama, "deep", ["deep"])));
-        for (const result of results) result.repacked = repacked;
+        for (const result of results) result.llamaRepacks = llamaRepacks;
         llama.stop();
     }
     if (wants("first")) results.push(...firstTokens(file));
@@ -254,9 +258,9 @@ function table(rows) {
         "| type | GB | measure | carat | llama.cpp | ratio | carat of roof | spread and llama.cpp's mode |",
         "|---|---|---|---|---|---|---|---|",
     ];
-    for (const { type, bytes, name, carat: mine, llama, flash, outside, repacked, roof, spread, ownSpread } of rows) {
+    for (const { type, bytes, name, carat: mine, llama, flash, outside, llamaRepacks, roof, spread, ownSpread } of rows) {
         const notes = [`±${Math.round(50 * (ownSpread - 1))} % and ±${Math.round(50 * (spread - 1))} %`, `flash ${flash ? "on" : "off"}`];
-        if (repacked) notes.push("repacked");
+        if (llamaRepacks) notes.push("llama.cpp repacks");
         const share = `${(100 * outside).toFixed(1)} %`;
         notes.push(`binding ${share}`);
         lines.push(
