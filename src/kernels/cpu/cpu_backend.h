@@ -83,9 +83,9 @@ class InUse {
   std::atomic<bool>& taken_;
 };
 
-// How work is dealt to threads. Equal pieces, eight a thread; or, where each piece begins with memory's latency, half of the
-// work in one piece a thread and the rest in small ones, of which a thread that has been slow takes fewer.
-enum class Dealing { equal, large_first };
+// How work is dealt to threads: in equal pieces, eight a thread; in one piece each, where a piece begins with memory's latency;
+// or half of it in one piece each and the rest in small ones, of which a thread that has been slow takes fewer.
+enum class Dealing { equal, one_each, large_first };
 
 class CpuBackend final : public Backend {
  public:
@@ -175,7 +175,8 @@ void CpuBackend::share(int64_t n_units, const Body& body, Dealing dealing) {
   const bool large_first = dealing == Dealing::large_first;
   const int64_t first = large_first ? n_units / (2 * n_threads) : 0;  // of each thread
   // Small pieces of four units at least: their first one comes unasked.
-  const int64_t piece = large_first ? std::max<int64_t>(n_units / (32 * n_threads), 4) : n_units / (8 * n_threads) + 1;
+  const int64_t piece = large_first ? std::max<int64_t>(n_units / (32 * n_threads), 4)
+                                    : n_units / (n_threads * (dealing == Dealing::one_each ? 1 : 8)) + 1;
   std::atomic<int64_t> next{first * n_threads};
   pool_.parallel_for(n_threads, 1, [&](int64_t part, int64_t, int thread) {
     if (first > 0) body(first * part, first * (part + 1), thread);

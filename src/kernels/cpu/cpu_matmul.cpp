@@ -137,9 +137,11 @@ void CpuBackend::run_jobs(int64_t k) {
     CHECK(jobs[j].weight.n_columns() == k && jobs[j].out_stride >= jobs[j].weight.n_rows());
     end[j] = n_panels += (jobs[j].weight.n_rows() + kPanelRows - 1) / kPanelRows;
   }
-  // Few tokens are bound by memory, and each piece begins with its latency. Experts have different numbers of rows: where
-  // one has many, half of the panels may be nearly all of the work.
+  // Few tokens are bound by memory. Packed panels are one stream, whoever reads on; what file rows ask for ahead is a whole
+  // panel, and lost if another thread takes that. Experts have different numbers of rows: where one has many, half of the
+  // panels may be nearly all of the work.
   const bool few = std::ranges::all_of(jobs, [](const MatmulJob& job) { return job.n_tokens <= kFewTokens; });
+  const bool packed = std::ranges::all_of(jobs, [](const MatmulJob& job) { return job.weight.packed != nullptr; });
   share(n_panels, [&](int64_t panel, int64_t panel_end, int thread) {
     size_t j = static_cast<size_t>(std::upper_bound(end.begin(), end.end(), panel) - end.begin());
     for (; panel < panel_end; ++j) {
@@ -149,7 +151,7 @@ void CpuBackend::run_jobs(int64_t k) {
       if (row < row_end) run_rows(jobs[j], row, row_end - row, scratch_[static_cast<size_t>(thread)]);
       panel = piece_end;
     }
-  }, few ? Dealing::large_first : Dealing::equal);
+  }, !few ? Dealing::equal : packed ? Dealing::large_first : Dealing::one_each);
 }
 
 void CpuBackend::matmul(std::span<const Product> products, const float* x, int64_t n_tokens) {

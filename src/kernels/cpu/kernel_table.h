@@ -9,6 +9,10 @@
 
 namespace carat {
 
+// For pieces of kernels that are called from so many places that a compiler would keep them apart, with their results in
+// memory instead of registers.
+#define CARAT_ALWAYS_INLINE inline __attribute__((always_inline))
+
 // out[t * out_stride + r] = sum_i weight[r, i] * x[t, i]: rows of f32, f16 or bf16 with f32 rows.
 struct FloatDots {
   const void* weights;
@@ -66,7 +70,7 @@ constexpr int64_t int8_tokens_at_once(int64_t n_tokens) {
 
 // Bytes of scratch that one call of an int8_dots kernel uses.
 constexpr size_t int8_scratch_bytes(int64_t row_bytes, int64_t n_tokens) {
-  constexpr size_t panel = 1024 * 16 + 2 * sizeof(float) * 16 * (1024 / 16);
+  constexpr size_t panel = 1024 * 16 + 2 * sizeof(float) * 16 * (1024 / 16) + sizeof(float) * 16 * (1024 / 256);
   return panel + static_cast<size_t>(int8_tokens_at_once(n_tokens) * kInt8PanelsAtOnce) * 16 * sizeof(float) +
          static_cast<size_t>(row_bytes) * 16 + 128;
 }

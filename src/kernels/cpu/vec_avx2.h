@@ -273,23 +273,23 @@ inline __m128i load4(const uint8_t* p) {
   memcpy(&four, p, 4);
   return _mm_cvtsi32_si128(four);
 }
-inline __m128i gather4_four(const uint8_t* p, int64_t stride) {
+CARAT_ALWAYS_INLINE __m128i gather4_four(const uint8_t* p, int64_t stride) {
   const __m128i ab = _mm_unpacklo_epi32(load4(p), load4(p + stride));
   const __m128i cd = _mm_unpacklo_epi32(load4(p + 2 * stride), load4(p + 3 * stride));
   return _mm_unpacklo_epi64(ab, cd);
 }
-inline __m256i gather4_eight(const uint8_t* p, int64_t stride) {
+CARAT_ALWAYS_INLINE __m256i gather4_eight(const uint8_t* p, int64_t stride) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(gather4_four(p, stride)),
                                  gather4_four(p + 4 * stride, stride), 1);
 }
-inline Ints gather4(const uint8_t* p, int64_t stride) {
+CARAT_ALWAYS_INLINE Ints gather4(const uint8_t* p, int64_t stride) {
   return {gather4_eight(p, stride), gather4_eight(p + 8 * stride, stride)};
 }
-inline __m256i load_two_rows(const uint8_t* p, const uint8_t* q) {
+CARAT_ALWAYS_INLINE __m256i load_two_rows(const uint8_t* p, const uint8_t* q) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
                                  _mm_loadu_si128(reinterpret_cast<const __m128i*>(q)), 1);
 }
-inline void transpose16_eight(const uint8_t* p, int64_t stride, __m256i* out) {
+CARAT_ALWAYS_INLINE void transpose16_eight(const uint8_t* p, int64_t stride, __m256i* out) {
   __m256i rows[4];  // in 128-bit lane i: row 4 i + j
   for (int j = 0; j < 4; ++j) rows[j] = load_two_rows(p + j * stride, p + (4 + j) * stride);
   const __m256i low01 = _mm256_unpacklo_epi32(rows[0], rows[1]),
@@ -301,7 +301,7 @@ inline void transpose16_eight(const uint8_t* p, int64_t stride, __m256i* out) {
   out[2] = _mm256_unpacklo_epi64(high01, high23);
   out[3] = _mm256_unpackhi_epi64(high01, high23);
 }
-inline void transpose16(const uint8_t* p, int64_t stride, Bytes* out) {
+CARAT_ALWAYS_INLINE void transpose16(const uint8_t* p, int64_t stride, Bytes* out) {
   __m256i first[4], second[4];
   transpose16_eight(p, stride, first);
   transpose16_eight(p + 8 * stride, stride, second);
@@ -324,7 +324,7 @@ inline Bytes bit_bytes(Ints words, uint8_t value) {
 }
 
 // From memory into their lanes: half as many instructions as gather4() and f16_lanes().
-inline __m256 gather_f16_eight(const uint8_t* p, int64_t stride) {
+CARAT_ALWAYS_INLINE __m256 gather_f16_eight(const uint8_t* p, int64_t stride) {
   const auto half = [](const uint8_t* at) {
     int16_t bits;
     memcpy(&bits, at, 2);
@@ -340,7 +340,7 @@ inline __m256 gather_f16_eight(const uint8_t* p, int64_t stride) {
   v = _mm_insert_epi16(v, half(p + 7 * stride), 7);
   return _mm256_cvtph_ps(v);
 }
-inline Floats gather_f16(const uint8_t* p, int64_t stride) {
+CARAT_ALWAYS_INLINE Floats gather_f16(const uint8_t* p, int64_t stride) {
   return {gather_f16_eight(p, stride), gather_f16_eight(p + 8 * stride, stride)};
 }
 
@@ -353,6 +353,14 @@ inline __m256i broadcast4(const void* p) {
 }
 
 #if defined(__AVXVNNI__)
+
+template <int byte>
+inline Floats byte_scales(Ints v) {
+  return to_floats(shift_right_signed<24>(shift_left<24 - 8 * byte>(v)));
+}
+using ScaledSum = Floats;
+inline Floats to_floats(ScaledSum a) { return a; }
+inline ScaledSum scaled(Ints raw, Floats scale) { return mul(to_floats(raw), scale); }
 
 template <int kMaxQ, int kOffset, int kGroups>
 struct ByteSum {
@@ -367,12 +375,30 @@ struct ByteSum {
     sum = {_mm256_dpbusd_avx_epi32(sum.a, w.a, four), _mm256_dpbusd_avx_epi32(sum.b, w.b, four)};
   }
   Ints end(const int16_t*) const { return sum; }
+  Ints raw() const { return sum; }
 };
 constexpr bool kSignedEntries = false;
 template <int kMaxQ, int kOffset, int kGroups>
 using EntrySum = ByteSum<kMaxQ, kOffset, kGroups>;
 
 #else
+
+// Twice in 16 bits: madd, which adds the pairs of a sum, multiplies with them at no price.
+template <int byte>
+inline __m256i byte_scales_eight(__m256i v) {
+  const __m256i place = _mm256_set1_epi32(byte << 24 | 0x800000 | byte << 8 | 0x80);
+  const __m256i lanes = _mm256_setr_epi32(0, 0x04000400, 0x08000800, 0x0c000c00, 0, 0x04000400, 0x08000800, 0x0c000c00);
+  return _mm256_srai_epi16(_mm256_shuffle_epi8(v, _mm256_add_epi8(place, lanes)), 8);
+}
+template <int byte>
+inline Floats byte_scales(Ints v) {
+  return bits_to_floats({byte_scales_eight<byte>(v.a), byte_scales_eight<byte>(v.b)});
+}
+using ScaledSum = Ints;
+inline ScaledSum scaled(Ints raw, Floats scale) {
+  const Ints twice = floats_to_bits(scale);
+  return {_mm256_madd_epi16(raw.a, twice.a), _mm256_madd_epi16(raw.b, twice.b)};
+}
 
 // maddubs adds two u8 x s8 products in 16 bits. Sums of these go on in 16 bits: they may wrap, as long as the last one
 // fits, and that of (w - center) x does where |w - center| * 127 * 2 kGroups < 2^15. So sums begin at -center times
@@ -401,6 +427,10 @@ struct ByteSum {
     if constexpr (kCenter == kOffset) return sum;
     const __m256i rest = _mm256_madd_epi16(broadcast4(of_x), _mm256_set1_epi16(kCenter - kOffset));
     return {_mm256_add_epi32(sum.a, rest), _mm256_add_epi32(sum.b, rest)};
+  }
+  Ints raw() const {
+    static_assert(kCenter == kOffset);
+    return {pairs.a, pairs.b};
   }
 };
 

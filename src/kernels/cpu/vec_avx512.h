@@ -231,6 +231,14 @@ inline __m512i broadcast4(const void* p) {
   memcpy(&four, p, 4);
   return _mm512_set1_epi32(four);
 }
+template <int byte>
+inline Floats byte_scales(Ints v) {
+  return to_floats(shift_right_signed<24>(shift_left<24 - 8 * byte>(v)));
+}
+using ScaledSum = Floats;
+inline Floats to_floats(ScaledSum a) { return a; }
+inline ScaledSum scaled(Ints raw, Floats scale) { return mul(to_floats(raw), scale); }
+
 template <int kMaxQ, int kOffset, int kGroups>
 struct ByteSum {
   Ints sum;
@@ -239,6 +247,7 @@ struct ByteSum {
   }
   void add(Bytes w, const int8_t* x) { sum.v = _mm512_dpbusd_epi32(sum.v, w.v, broadcast4(x)); }
   Ints end(const int16_t*) const { return sum; }
+  Ints raw() const { return sum; }
 };
 constexpr bool kSignedEntries = false;
 template <int kMaxQ, int kOffset, int kGroups>

@@ -36,10 +36,10 @@ void quantize_row(const float* x, int64_t k, const Int8Rows& rows, int64_t row) 
   }
 }
 
-// out[t] = (w - kOffset) x_t for kTokens rows x_t = x + t * stride; w(g) is group g of four bytes of w in each of sixteen
-// rows and is called once for each g, in order. sums(t): see ByteSum.
-template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums>
-inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Ints* out) {
+// end(t, ByteSum of (w - kOffset) x_t) for kTokens rows x_t = x + t * stride; w(g) is group g of four bytes of w in each of
+// sixteen rows and is called once for each g, in order. sums(t): see ByteSum.
+template <int kMaxQ, int kOffset, int kGroups, int kTokens, class Weights, class Sums, class End>
+inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, End end) {
   ByteSum<kMaxQ, kOffset, kGroups> sum[kTokens];
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) sum[t].begin(sums(t));
@@ -50,15 +50,44 @@ inline void dot_bytes(Weights w, const int8_t* x, int64_t stride, Sums sums, Int
     for (int t = 0; t < kTokens; ++t) sum[t].add(bytes, x + t * stride + 4 * g);
   }
 #pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) out[t] = sum[t].end(sums(t));
+  for (int t = 0; t < kTokens; ++t) end(t, sum[t]);
 }
 
-// Where a format unpacks to. value = scale * (q - offset) - min, scale and min per sub-block and row.
+// Where a format unpacks to. value = scale * (q - offset) - min, scale and min per sub-block and row; or, in formats with
+// kByteScales, value = of_block * scale * (q - offset), where `scale` holds byte_scales().
 struct Panel {
-  uint8_t* q;    // [k/4][16][4]
-  float* scale;  // [k/sub][16]
-  float* min;    // [k/sub][16]; formats with kHasMin only
+  uint8_t* q;       // [k/4][16][4]
+  float* scale;     // [k/sub][16]
+  float* min;       // [k/sub][16]; formats with kHasMin only
+  float* of_block;  // [k/256][16]; with kByteScales only
 };
+
+template <class Format>
+constexpr bool kByteScales = requires { Format::kByteScales; };
+
+// The same for two sub-blocks of 16 with byte_scales(): their sums go into one float. A product of 6-bit codes is at most
+// 16 * 32 * 127, that times a scale 2^23.
+template <class Format, int kTokens>
+inline void add_scaled_pair(const Panel& panel, const int8_t* q, int64_t q_stride, const Int8Block* blocks,
+                            int64_t block_stride, Floats* total) {
+  static_assert(Format::kSub == 16 && Format::kMaxQ <= 63 && !Format::kHasMin);
+  ScaledSum both[kTokens];
+#pragma GCC unroll 2
+  for (int s = 0; s < 2; ++s) {
+    const Floats scale = load(panel.scale + 16 * s);
+    const auto sums = [&](int t) { return blocks[t * block_stride].sums[s]; };
+    dot_bytes<Format::kMaxQ, Format::kOffset, 4, kTokens>(
+        [&](int g) { return load_bytes(panel.q + s * 256 + 64 * g); }, q + s * 16, q_stride, sums,
+        [&](int t, const auto& sum) {
+          const ScaledSum part = scaled(sum.raw(), scale);
+          both[t] = s == 0 ? part : add(both[t], part);
+        });
+  }
+  const Floats of_block = load(panel.of_block);
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t)
+    total[t] = fma(mul(of_block, set1(blocks[t * block_stride].scale)), to_floats(both[t]), total[t]);
+}
 
 // Adds sub-block s (of 32 / kSub) of 32 values to the totals of kTokens tokens, whose integers and blocks stand
 // q_stride and block_stride apart.
@@ -67,9 +96,10 @@ inline void add_sub_block(const Panel& panel, int s, const int8_t* q, int64_t q_
                           int64_t block_stride, Floats* total) {
   constexpr int kSub = Format::kSub;
   Ints dot[kTokens];
+  const auto sums = [&](int t) { return blocks[t * block_stride].sums[kSub == 32 ? 2 : s]; };
   dot_bytes<Format::kMaxQ, Format::kOffset, kSub / 4, kTokens>(
-      [&](int g) { return load_bytes(panel.q + s * kSub * 16 + 64 * g); }, q + s * kSub, q_stride,
-      [&](int t) { return blocks[t * block_stride].sums[kSub == 32 ? 2 : s]; }, dot);
+      [&](int g) { return load_bytes(panel.q + s * kSub * 16 + 64 * g); }, q + s * kSub, q_stride, sums,
+      [&](int t, const auto& sum) { dot[t] = sum.end(sums(t)); });
   const Floats scale = load(panel.scale + 16 * s);
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t)
@@ -123,10 +153,10 @@ struct FileRows {
     return {panel + block * Format::kBytes, stride};
   }
   // v[c] = [16 rows][4], bytes 4 c … 4 c + 3 of the sixteen.
-  void sixteen(int at, Bytes* v) const { transpose16(p + at, stride, v); }
-  Ints four(int at) const { return gather4(p + at, stride); }
-  Floats half(int at) const { return gather_f16(p + at, stride); }
-  Ints byte(int at) const { return bit_and(gather4(p + at, stride), set1_int(255)); }  // never one of the last three
+  CARAT_ALWAYS_INLINE void sixteen(int at, Bytes* v) const { transpose16(p + at, stride, v); }
+  CARAT_ALWAYS_INLINE Ints four(int at) const { return gather4(p + at, stride); }
+  CARAT_ALWAYS_INLINE Floats half(int at) const { return gather_f16(p + at, stride); }
+  CARAT_ALWAYS_INLINE Ints byte(int at) const { return bit_and(gather4(p + at, stride), set1_int(255)); }  // never one of the last three
 
   // Asks for a share of what is read next. While share `share` of a panel goes from registers into products with few tokens:
   template <class Format>
@@ -158,12 +188,12 @@ struct PackedRows {
   static PackedRows of_block(const uint8_t* panel, int64_t, int64_t block) {
     return {panel + 16 * block * Format::kBytes};
   }
-  void sixteen(int at, Bytes* v) const {
+  CARAT_ALWAYS_INLINE void sixteen(int at, Bytes* v) const {
     for (int c = 0; c < 4; ++c) v[c] = load_bytes(p + 16 * at + 64 * c);
   }
-  Ints four(int at) const { return as_ints(load_bytes(p + 16 * at)); }
-  Floats half(int at) const { return load_f16(reinterpret_cast<const uint16_t*>(p + 16 * at)); }
-  Ints byte(int at) const { return load_u8(p + 16 * at); }
+  CARAT_ALWAYS_INLINE Ints four(int at) const { return as_ints(load_bytes(p + 16 * at)); }
+  CARAT_ALWAYS_INLINE Floats half(int at) const { return load_f16(reinterpret_cast<const uint16_t*>(p + 16 * at)); }
+  CARAT_ALWAYS_INLINE Ints byte(int at) const { return load_u8(p + 16 * at); }
 
   // A packed panel is one stream, and the next one its continuation.
   template <class Format>
@@ -192,9 +222,14 @@ __attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows&
   for (int64_t k = 0; k < n; k += 32) {
     if constexpr (kAsks)
       if (k % kShareValues<Format> == 0) prefetch_share<Format>(next, next_stride, (k0 + k) / kShareValues<Format>);
+    if constexpr (kByteScales<Format>) {
+      add_scaled_pair<Format, kTokens>(panel, q, x.q_stride, blocks, x.block_stride, total);
+      if (k % 256 == 224) panel.of_block += 16;
+    } else {
 #pragma GCC unroll 2
-    for (int s = 0; s < kSubs; ++s)
-      add_sub_block<Format, kTokens>(panel, s, q, x.q_stride, blocks, x.block_stride, total);
+      for (int s = 0; s < kSubs; ++s)
+        add_sub_block<Format, kTokens>(panel, s, q, x.q_stride, blocks, x.block_stride, total);
+    }
     q += 32, ++blocks;
     panel.q += 32 * 16, panel.scale += 16 * kSubs;
     if constexpr (Format::kHasMin) panel.min += 16 * kSubs;
@@ -239,7 +274,8 @@ inline Int8Scratch divide_scratch(const Int8Dots& d) {
   p += kChunk * 16;
   s.panel.scale = reinterpret_cast<float*>(p);
   s.panel.min = s.panel.scale + kChunk / 16 * 16;
-  s.acc = s.panel.min + kChunk / 16 * 16;
+  s.panel.of_block = s.panel.min + kChunk / 16 * 16;
+  s.acc = s.panel.of_block + kChunk / 256 * 16;
   s.rows = reinterpret_cast<uint8_t*>(s.acc + int8_tokens_at_once(d.n_tokens) * kInt8PanelsAtOnce * 16);
   return s;
 }
@@ -252,7 +288,8 @@ inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* 
   const bool many = d.n_tokens > kFewTokens;
   for (int64_t k = 0; k < n; k += Format::kBlock) {
     const int64_t block = (k0 + k) / Format::kBlock;
-    const Panel at{panel.q + 16 * k, panel.scale + 16 * (k / Format::kSub), panel.min + 16 * (k / Format::kSub)};
+    const int64_t sub = k / Format::kSub;
+    const Panel at{panel.q + 16 * k, panel.scale + 16 * sub, panel.min + 16 * sub, panel.of_block + k / 256 * 16};
     // Before and after a long block is unpacked: what is read meanwhile waits behind a long queue.
     constexpr int kShares = Format::kBlock / kShareValues<Format>, kBefore = kShares - kShares / 2;
     const auto ask = [&](int i) { Rows::template ask_for_next<Format>(next, d.row_bytes, block * kShares + i); };
@@ -281,8 +318,9 @@ __attribute__((noinline)) void dot_blocks(const Int8Dots& d, const uint8_t* weig
     auto rows = Rows::template of_block<Format>(weights, stride, b);
     typename Format::template Block<decltype(rows)> block(rows);
     Ints dot[kTokens];
-    dot_bytes<Format::kMaxQ, Format::kOffset, 8, kTokens>([&](int g) { return block.group(g); }, q, q_stride,
-                                                          [&](int t) { return of_x[t * block_stride].sums[2]; }, dot);
+    const auto sums = [&](int t) { return of_x[t * block_stride].sums[2]; };
+    dot_bytes<Format::kMaxQ, Format::kOffset, 8, kTokens>([&](int g) { return block.group(g); }, q, q_stride, sums,
+                                                          [&](int t, const auto& sum) { dot[t] = sum.end(sums(t)); });
     const Floats scale = block.scale();
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t)
@@ -313,8 +351,24 @@ __attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* 
   Floats total = zero();
   for (int64_t b = 0; b < n_blocks; ++b, q += Format::kBlock, of_x += Format::kBlock / 32) {
     const auto rows = Rows::template of_block<Format>(weights, stride, b);
+    const auto ask = [&](int i) { Rows::template ask<Format>(weights, next, stride, b * kShares + i); };
+    if constexpr (kByteScales<Format>) {
+      // Scales lie behind the codes, where memory has not got to yet: so they come last.
+      Ints raw[kSubs];
+      Format::dot_block(rows, q, of_x, ask, [&](int s, const auto& sum, const int16_t*) { raw[s] = sum.raw(); });
+      Format::unpack_scales(rows, scales);
+      const Floats of_block = load(scales.of_block);
+#pragma GCC unroll 8
+      for (int i = 0; i < kSubs / 2; ++i) {
+        const float* scale = scales.scale + 32 * i;
+        const ScaledSum both = add(scaled(raw[2 * i], load(scale)), scaled(raw[2 * i + 1], load(scale + 16)));
+        total = fma(mul(of_block, set1(of_x[i].scale)), to_floats(both), total);
+      }
+      continue;
+    }
     Ints dot[kSubs];
-    Format::dot_block(rows, q, of_x, [&](int i) { Rows::template ask<Format>(weights, next, stride, b * kShares + i); }, dot);
+    Format::dot_block(rows, q, of_x, ask,
+                      [&](int s, const auto& sum, const int16_t* sums) { dot[s] = sum.end(sums); });
     Format::unpack_scales(rows, scales);
 #pragma GCC unroll 16
     for (int s = 0; s < kSubs; ++s) {
@@ -331,8 +385,8 @@ __attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* 
 template <class Format>
 constexpr bool kHasBlock = requires { typename Format::template Block<FileRows>; };
 template <class Format>
-constexpr bool kHasSubBlocks = requires(FileRows rows, const int8_t* q, const Int8Block* x, void (*ask)(int), Ints* dot) {
-  Format::dot_block(rows, q, x, ask, dot);
+constexpr bool kHasSubBlocks = requires(FileRows rows, const int8_t* q, const Int8Block* x) {
+  Format::dot_block(rows, q, x, [](int) {}, [](int, const auto&, const int16_t*) {});
 };
 
 // Rows [first, end) of the call, at most kInt8PanelsAtOnce panels, with all tokens of `d`. Panels take turns at each piece of k: the
@@ -389,7 +443,9 @@ inline void dots_of_rows(const Int8Dots& d) {
 template <class Format>
 void int8_dots(const Int8Dots& d) {
   if (d.packed) return dots_of_rows<Format, PackedRows>(d);
-  rows_apart<Format>(d) ? dots_of_rows<Format, ApartRows>(d) : dots_of_rows<Format, FileRows>(d);
+  if constexpr (!kHasSubBlocks<Format>)  // which no cache's cells have
+    if (rows_apart<Format>(d)) return dots_of_rows<Format, ApartRows>(d);
+  dots_of_rows<Format, FileRows>(d);
 }
 
 }  // namespace

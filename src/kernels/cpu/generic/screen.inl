@@ -28,7 +28,8 @@ inline Floats screen_panel(const uint8_t* panel, const uint8_t* next, const Int8
     };
     const Int8Block& of_x = x.blocks[block];
     Ints dot;
-    dot_bytes<31, 0, 8, 1>(group, x.q + 32 * block, 0, [&](int) { return of_x.sums[2]; }, &dot);
+    dot_bytes<31, 0, 8, 1>(group, x.q + 32 * block, 0, [&](int) { return of_x.sums[2]; },
+                           [&](int, const auto& sum) { dot = sum.end(of_x.sums[2]); });
     const float middle = 15.5f * static_cast<float>(of_x.sums[2][0] + of_x.sums[2][1]);
     const Floats factor = mul(to_floats(load_u8(scales + 16 * block)), set1(of_x.scale));
     total = fma(factor, sub(to_floats(dot), set1(middle)), total);

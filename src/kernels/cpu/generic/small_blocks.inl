@@ -7,7 +7,8 @@
 //
 // Few tokens may go another way, without a panel: a format has a `Block` that hands out its values in order, or, for one
 // token, dot_block(), which makes the sub-blocks' products in any order, and unpack_scales(). ask(i) asks for share i of
-// what is read later and is called once for every 64 values.
+// what is read later and is called once for every 64 values; end(s, sum, sums) takes the ByteSum of sub-block s and what
+// its end() wants.
 namespace carat {
 namespace {
 
@@ -207,8 +208,8 @@ struct NVFP4 {
       store_bytes(panel.q + 8 * 64 * pair, in_order, 8);
     }
   }
-  template <class Rows, class Ask>
-  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask, class End>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
     ask(0);
     for (int pair = 0; pair < 2; ++pair, q += 32) {
       Bytes v[4];
@@ -221,7 +222,7 @@ struct NVFP4 {
           sum.add(lookup(kE2m1Table, low_nibbles(v[2 * s + c])), q + 16 * s + 4 * c);
           sum.add(lookup(kE2m1Table, high_nibbles(v[2 * s + c])), q + 16 * s + 8 + 4 * c);
         }
-        dot[2 * pair + s] = sum.end(sums);
+        end(2 * pair + s, sum, sums);
       }
     }
   }

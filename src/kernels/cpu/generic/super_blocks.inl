@@ -3,12 +3,20 @@
 namespace carat {
 namespace {
 
-// Four bytes per row, one after another: out[i] = d * (byte i - offset).
-inline void store_scales(float* out, Floats d, Ints bytes, int32_t offset = 0) {
+// Four bytes per row, one after another: out[i] = d * byte i.
+inline void store_scales(float* out, Floats d, Ints bytes) {
   for (int i = 0; i < 4; ++i) {
-    store(out + 16 * i, mul(d, to_floats(sub(bit_and(bytes, set1_int(255)), set1_int(offset)))));
+    store(out + 16 * i, mul(d, to_floats(bit_and(bytes, set1_int(255)))));
     bytes = shift_right<8>(bytes);
   }
+}
+
+// Four bytes per row, signed, one after another.
+inline void store_byte_scales(float* out, Ints bytes) {
+  store(out, byte_scales<0>(bytes));
+  store(out + 16, byte_scales<1>(bytes));
+  store(out + 32, byte_scales<2>(bytes));
+  store(out + 48, byte_scales<3>(bytes));
 }
 
 // Value `value` of a super-block in the panel.
@@ -40,17 +48,19 @@ struct Q2_K {
 
 struct Q3_K {
   static constexpr int kBlock = 256, kBytes = 110, kSub = 16, kOffset = 4, kMaxQ = 7;
-  static constexpr bool kHasMin = false;
+  static constexpr bool kHasMin = false, kByteScales = true;
   template <class Rows>
   static void unpack_scales(const Rows& rows, const Panel& panel) {
     const Ints low = rows.four(96), middle = rows.four(100), mask = set1_int(0x0f0f0f0f);
     Ints high = rows.four(104);
-    const Floats d = rows.half(108);
+    // Scales are six bits, minus 32: with the topmost turned over, two bits higher they are bytes of four times as much.
+    store(panel.of_block, mul(rows.half(108), set1(0.25f)));
     const Ints fours[4] = {bit_and(low, mask), bit_and(middle, mask), bit_and(shift_right<4>(low), mask),
                            bit_and(shift_right<4>(middle), mask)};
     for (int g = 0; g < 4; ++g) {
       const Ints twos = shift_left<4>(bit_and(high, set1_int(0x03030303)));
-      store_scales(panel.scale + 64 * g, d, bit_or(fours[g], twos), 32);
+      const Ints six = bit_or(fours[g], twos);
+      store_byte_scales(panel.scale + 64 * g, as_ints(shift_left<2>(bit_xor(as_bytes(six), set1_byte(32)))));
       high = shift_right<2>(high);
     }
   }
@@ -107,9 +117,9 @@ struct Q4_K {
       store_bytes(place(panel, i / 2 * 64 + i % 2 * 16 + 32), q + 4, 4);
     }
   }
-  template <class Rows, class Ask>
-  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
-    for (int i = 0; i < 4; ++i, q += 64, of_x += 2, dot += 2) {
+  template <class Rows, class Ask, class End>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
+    for (int i = 0; i < 4; ++i, q += 64, of_x += 2) {
       ask(i);
       ByteSum<kMaxQ, kOffset, 8> low, high;
       low.begin(of_x[0].sums[2]), high.begin(of_x[1].sums[2]);
@@ -121,7 +131,7 @@ struct Q4_K {
           high.add(high_nibbles(v[c]), q + 32 + 16 * s + 4 * c);
         }
       }
-      dot[0] = low.end(of_x[0].sums[2]), dot[1] = high.end(of_x[1].sums[2]);
+      end(2 * i, low, of_x[0].sums[2]), end(2 * i + 1, high, of_x[1].sums[2]);
     }
   }
 };
@@ -157,8 +167,8 @@ struct Q5_K {
     return bit_and(as_bytes(moved), set1_byte(16));
   }
   // Sub-blocks 2 i and 2 i + 1. Bits 2 i and 2 i + 1 of `high` are their fifth.
-  template <int i, class Rows>
-  static void dot_pair(const Rows& rows, const int8_t* q, const Int8Block* of_x, const Bytes* high, Ints* dot) {
+  template <int i, class Rows, class End>
+  static void dot_pair(const Rows& rows, const int8_t* q, const Int8Block* of_x, const Bytes* high, End end) {
     ByteSum<kMaxQ, kOffset, 8> first, second;
     first.begin(of_x[0].sums[2]), second.begin(of_x[1].sums[2]);
     for (int s = 0; s < 2; ++s) {
@@ -170,36 +180,29 @@ struct Q5_K {
         second.add(bit_or(high_nibbles(v[c]), fifth_bits<2 * i + 1>(fifth)), q + 32 + 16 * s + 4 * c);
       }
     }
-    dot[0] = first.end(of_x[0].sums[2]), dot[1] = second.end(of_x[1].sums[2]);
+    end(2 * i, first, of_x[0].sums[2]), end(2 * i + 1, second, of_x[1].sums[2]);
   }
-  template <class Rows, class Ask>
-  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask, class End>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
     Bytes high[8];
     rows.sixteen(16, high);
     rows.sixteen(32, high + 4);
-    ask(0), dot_pair<0>(rows, q, of_x, high, dot);
-    ask(1), dot_pair<1>(rows, q + 64, of_x + 2, high, dot + 2);
-    ask(2), dot_pair<2>(rows, q + 128, of_x + 4, high, dot + 4);
-    ask(3), dot_pair<3>(rows, q + 192, of_x + 6, high, dot + 6);
+    ask(0), dot_pair<0>(rows, q, of_x, high, end);
+    ask(1), dot_pair<1>(rows, q + 64, of_x + 2, high, end);
+    ask(2), dot_pair<2>(rows, q + 128, of_x + 4, high, end);
+    ask(3), dot_pair<3>(rows, q + 192, of_x + 6, high, end);
   }
 };
 
 struct Q6_K {
   static constexpr int kBlock = 256, kBytes = 210, kSub = 16, kOffset = 32, kMaxQ = 63;
-  static constexpr bool kHasMin = false;
+  static constexpr bool kHasMin = false, kByteScales = true;
   template <class Rows>
   static void unpack_scales(const Rows& rows, const Panel& panel) {
-    const Floats d = rows.half(208);
+    store(panel.of_block, rows.half(208));
     Bytes v[4];
     rows.sixteen(192, v);
-    for (int c = 0; c < 4; ++c) {  // signed bytes
-      float* out = panel.scale + 64 * c;
-      const Ints bytes = as_ints(v[c]);
-      store(out, mul(d, to_floats(shift_right_signed<24>(shift_left<24>(bytes)))));
-      store(out + 16, mul(d, to_floats(shift_right_signed<24>(shift_left<16>(bytes)))));
-      store(out + 32, mul(d, to_floats(shift_right_signed<24>(shift_left<8>(bytes)))));
-      store(out + 48, mul(d, to_floats(shift_right_signed<24>(bytes))));
-    }
+    for (int c = 0; c < 4; ++c) store_byte_scales(panel.scale + 64 * c, as_ints(v[c]));
   }
   // Bits 2 i and 2 i + 1 of each byte as bits 4 and 5.
   template <int i>
@@ -224,8 +227,8 @@ struct Q6_K {
       }
     }
   }
-  template <class Rows, class Ask>
-  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask, class End>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
     for (int i = 0; i < 4; ++i) {
       ask(i);
       const int h = i / 2, s = i % 2;
@@ -245,7 +248,7 @@ struct Q6_K {
         sum[1].add(bit_or(low_nibbles(low[c]), high_bits<1>(v[c])), x + 32 + 4 * c);
         sum[3].add(bit_or(high_nibbles(low[c]), high_bits<3>(v[c])), x + 96 + 4 * c);
       }
-      for (int j = 0; j < 4; ++j) dot[8 * h + 2 * j + s] = sum[j].end(sums(j));
+      for (int j = 0; j < 4; ++j) end(8 * h + 2 * j + s, sum[j], sums(j));
     }
   }
 };
@@ -275,8 +278,8 @@ struct IQ4_XS {
       store_bytes(place(panel, 32 * b), q, 8);
     }
   }
-  template <class Rows, class Ask>
-  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, Ints* dot) {
+  template <class Rows, class Ask, class End>
+  static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
     for (int b = 0; b < 8; ++b, q += 32) {
       if (b % 2 == 0) ask(b / 2);
       EntrySum<kMaxQ, kOffset, 8> sum;
@@ -287,7 +290,7 @@ struct IQ4_XS {
         sum.add(iq4_entries(low_nibbles(v[c])), q + 4 * c);
         sum.add(iq4_entries(high_nibbles(v[c])), q + 16 + 4 * c);
       }
-      dot[b] = sum.end(of_x[b].sums[2]);
+      end(b, sum, of_x[b].sums[2]);
     }
   }
 };
