@@ -68,7 +68,6 @@ class Bench {
         TRY(Forward::create(model, backend, {.max_rows = kRowsPerPass,
                                              .prefill_cut = !flags.no_cut,
                                              .screen_head = flags.head == "screened"}));
-
     KvCache cache = TRY(KvCache::create(
         model->config,
         {.n_positions = std::max<int64_t>(n_positions, 1), .max_batch = kRowsPerPass, .type = kv}, backend));

@@ -354,14 +354,6 @@ inline __m256i broadcast4(const void* p) {
 
 #if defined(__AVXVNNI__)
 
-template <int byte>
-inline Floats byte_scales(Ints v) {
-  return to_floats(shift_right_signed<24>(shift_left<24 - 8 * byte>(v)));
-}
-using ScaledSum = Floats;
-inline Floats to_floats(ScaledSum a) { return a; }
-inline ScaledSum scaled(Ints raw, Floats scale) { return mul(to_floats(raw), scale); }
-
 template <int kMaxQ, int kOffset, int kGroups>
 struct ByteSum {
   Ints sum;
@@ -383,6 +375,7 @@ using EntrySum = ByteSum<kMaxQ, kOffset, kGroups>;
 
 #else
 
+#define CARAT_OWN_BYTE_SCALES  // instead of those in generic/int8_dots.inl
 // Twice in 16 bits: madd, which adds the pairs of a sum, multiplies with them at no price.
 template <int byte>
 inline __m256i byte_scales_eight(__m256i v) {

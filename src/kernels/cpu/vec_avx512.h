@@ -231,14 +231,6 @@ inline __m512i broadcast4(const void* p) {
   memcpy(&four, p, 4);
   return _mm512_set1_epi32(four);
 }
-template <int byte>
-inline Floats byte_scales(Ints v) {
-  return to_floats(shift_right_signed<24>(shift_left<24 - 8 * byte>(v)));
-}
-using ScaledSum = Floats;
-inline Floats to_floats(ScaledSum a) { return a; }
-inline ScaledSum scaled(Ints raw, Floats scale) { return mul(to_floats(raw), scale); }
-
 template <int kMaxQ, int kOffset, int kGroups>
 struct ByteSum {
   Ints sum;

@@ -381,16 +381,6 @@ inline Floats gather_f16(const uint8_t* p, int64_t stride) {
 
 // ---- products of bytes
 
-// Scales that are whole numbers, of signed byte `byte` of each lane: in the form in which scaled() takes them.
-template <int byte>
-inline Floats byte_scales(Ints v) {
-  return to_floats(shift_right_signed<24>(shift_left<24 - 8 * byte>(v)));
-}
-using ScaledSum = Floats;
-inline Floats to_floats(ScaledSum a) { return a; }
-// A ByteSum's raw() times byte_scales(): exact, as add() of two of them is, where all stay below 2^24.
-inline ScaledSum scaled(Ints raw, Floats scale) { return mul(to_floats(raw), scale); }
-
 // The sum of (w - kOffset) x over 4 kGroups values: each add() brings four, byte 4 r + j of w (at most kMaxQ) for lane r
 // and x[j], which is not -128. of_x[0] and of_x[1] are the sums of all x with j < 2 and with j >= 2.
 template <int kMaxQ, int kOffset, int kGroups>

@@ -8,6 +8,18 @@ namespace {
 // should not rest while a long piece is multiplied.
 constexpr int64_t kChunk = 1024, kFewChunk = 256;
 
+#ifndef CARAT_OWN_BYTE_SCALES
+// Scales that are whole numbers, of signed byte `byte` of each lane: in the form in which scaled() takes them.
+template <int byte>
+inline Floats byte_scales(Ints v) {
+  return to_floats(shift_right_signed<24>(shift_left<24 - 8 * byte>(v)));
+}
+using ScaledSum = Floats;
+inline Floats to_floats(ScaledSum a) { return a; }
+// A ByteSum's raw() times byte_scales(): exact, as add() of two of them is, where all stay below 2^24.
+inline ScaledSum scaled(Ints raw, Floats scale) { return mul(to_floats(raw), scale); }
+#endif
+
 // Rounds one row of k values (a multiple of 32). A NaN or infinity makes the scale of its block NaN.
 void quantize_row(const float* x, int64_t k, const Int8Rows& rows, int64_t row) {
   int8_t* q = rows.q + row * rows.q_stride;
