@@ -33,9 +33,10 @@ void expect_product(const Weight& w, const double* x, int64_t n_tokens, const st
         largest = std::max(largest, std::fabs(double{w.row(r)[i]}));
         x_sum += std::fabs(x[t * k + i]);
       }
-      // At most k/16 additions in a row, a tree of 4, and the roundings of the scales; with an offset or a
-      // minimum the terms are up to three times the largest weight.
-      const double bound = (static_cast<double>(k) / 16 + 12) * kEpsilon * 3 * largest * x_sum;
+      // A chain of up to 128 additions and two more for each 256 values, or one for each 16 and the roundings of the
+      // scales; with an offset or a minimum the terms are up to three times the largest weight.
+      const double chain = std::min<double>(static_cast<double>(k), 256) / 2 + static_cast<double>(k) / 128;
+      const double bound = (std::max(static_cast<double>(k) / 16, chain) + 12) * kEpsilon * 3 * largest * x_sum;
       ASSERT_NEAR(out[static_cast<size_t>(t * n_rows + r)], sum, bound + 1e-37)
           << what << " row " << r << " token " << t << " k " << k;
     }
@@ -64,10 +65,10 @@ CARAT_FOR_EACH_ISA(Matmul);
 TEST_P(Matmul, FloatWeightsOverAllTails) {
   auto fast = backend(1, Precision::fast), exact = backend(1, Precision::exact);
   for (const TensorType type : {F32, F16, BF16})
-    for (const int64_t k : {1, 5, 15, 16, 17, 32, 48, 63, 200})
-      for (const int64_t n_rows : {1, 3, 4, 5, 16, 17, 35}) {
+    for (const int64_t k : {1, 2, 5, 15, 16, 17, 32, 48, 63, 200, 255, 256, 257, 519})
+      for (const int64_t n_rows : {1, 3, 15, 16, 17, 35}) {
         const Weight w = make_weight(type, k, n_rows, static_cast<uint64_t>(k * 100 + n_rows));
-        for (const int64_t n_tokens : {1, 2, 3, 4, 5, 7, 9}) {
+        for (const int64_t n_tokens : {1, 2, 3, 4, 5, 7, 9, 13}) {
           const std::vector<float> x = gaussian(static_cast<size_t>(k * n_tokens), 3);
           const std::vector<float> out = multiply(*fast, w.tensor, x.data(), n_tokens);
           expect_product(w, widen(x).data(), n_tokens, out, std::string(type_name(type)));
@@ -202,6 +203,22 @@ TEST_P(Matmul, ARowsBitsDoNotDependOnBatchOrThreads) {
       part.shape[1] = 40;
       const std::vector<float> some = multiply(*one, part, x.data(), 1);
       ASSERT_TRUE(same_bits(some.data(), all.data() + 5, 40)) << type_name(type);
+    }
+  }
+}
+
+// More tokens and rows than float kernels work on at once.
+TEST_P(Matmul, ManyTokensAndRowsOfFloatsGiveTheBitsOfFew) {
+  auto one = backend(1);
+  for (const TensorType type : {F32, F16, BF16}) {
+    const int64_t k = 264, n_rows = 150, n_tokens = 101;
+    const Weight w = make_weight(type, k, n_rows, 31);
+    const std::vector<float> x = gaussian(static_cast<size_t>(k * n_tokens), 32);
+    const std::vector<float> all = multiply(*one, w.tensor, x.data(), n_tokens);
+    for (int64_t t = 0; t < n_tokens; ++t) {
+      const std::vector<float> alone = multiply(*one, w.tensor, x.data() + t * k, 1);
+      ASSERT_TRUE(same_bits(alone.data(), all.data() + t * n_rows, static_cast<size_t>(n_rows)))
+          << type_name(type) << " token " << t;
     }
   }
 }

@@ -107,11 +107,11 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
   FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride};
   switch (weight.type) {
     case TensorType::F32:
-      return kernels_.dots_f32(dots);
+      return kernels_.products_f32(dots);
     case TensorType::F16:
-      return kernels_.dots_f16(dots);
+      return kernels_.products_f16(dots);
     case TensorType::BF16:
-      return kernels_.dots_bf16(dots);
+      return kernels_.products_bf16(dots);
     default:
       break;
   }
@@ -123,7 +123,7 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
     dots.n_rows = std::min(kPanelRows, n_rows - row);
     dots.out = out + row;
     codec.decode(weight.row(first_row + row), dots.n_rows * k, decoded);
-    kernels_.dots_f32(dots);
+    kernels_.products_f32(dots);
   }
 }
 

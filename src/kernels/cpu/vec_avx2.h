@@ -12,6 +12,7 @@ namespace {
 constexpr int kTileRows = 4, kTileTokens = 3;
 constexpr int kTileQueries = 4, kTileVectors = 2;
 constexpr int kTileInt8 = 4;
+constexpr int kTileFloat = 6;
 
 struct Floats {
   __m256 a, b;  // lanes 0 … 7, 8 … 15
@@ -231,6 +232,16 @@ inline __m256 f16_eight(__m256i v) {
   return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
 }
 inline Floats f16_lanes(Ints a) { return {f16_eight(a.a), f16_eight(a.b)}; }
+inline __m256i part_f16_pairs(__m256i v) {  // the low halves of all lanes, then the high ones
+  const __m256i apart = _mm256_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15,  //
+                                         0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+  return _mm256_permute4x64_epi64(_mm256_shuffle_epi8(v, apart), 0xd8);
+}
+inline void f16_pairs(Ints v, Floats& low, Floats& high) {
+  const __m256i a = part_f16_pairs(v.a), b = part_f16_pairs(v.b);
+  low = {_mm256_cvtph_ps(_mm256_castsi256_si128(a)), _mm256_cvtph_ps(_mm256_castsi256_si128(b))};
+  high = {_mm256_cvtph_ps(_mm256_extracti128_si256(a, 1)), _mm256_cvtph_ps(_mm256_extracti128_si256(b, 1))};
+}
 
 // ---- 64 bytes
 

@@ -12,6 +12,7 @@ namespace {
 constexpr int kTileRows = 4, kTileTokens = 4;
 constexpr int kTileQueries = 4, kTileVectors = 4;
 constexpr int kTileInt8 = 8;
+constexpr int kTileFloat = 12;
 
 struct Floats {
   __m512 v;
@@ -160,6 +161,10 @@ inline void store_s8(int8_t* p, Ints v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(v.v));
 }
 inline Floats f16_lanes(Ints a) { return {_mm512_cvtph_ps(_mm512_cvtepi32_epi16(a.v))}; }
+inline void f16_pairs(Ints a, Floats& low, Floats& high) {
+  low = f16_lanes(a);
+  high = f16_lanes(shift_right<16>(a));
+}
 
 // ---- 64 bytes
 

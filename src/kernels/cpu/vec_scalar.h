@@ -13,6 +13,7 @@ namespace {
 constexpr int kTileRows = 4, kTileTokens = 2;      // float dots
 constexpr int kTileQueries = 4, kTileVectors = 2;  // weighted sums, in parts
 constexpr int kTileInt8 = 2;                       // tokens of an int8 panel
+constexpr int kTileFloat = 2;                      // tokens of a panel of floats
 
 struct Floats {
   float lane[16];
@@ -305,6 +306,11 @@ inline Floats f16_lanes(Ints a) {
   Floats r;
   CARAT_LANES r.lane[i] = f16_lane(static_cast<uint16_t>(a.lane[i]));
   return r;
+}
+// The low and the high 16 bits of each lane as f16.
+inline void f16_pairs(Ints a, Floats& low, Floats& high) {
+  low = f16_lanes(a);
+  high = f16_lanes(shift_right<16>(a));
 }
 
 // ---- 64 bytes: four consecutive values of each of sixteen rows

@@ -5,6 +5,7 @@
 #include "kernels/cpu/generic/rows.inl"
 #include "kernels/cpu/generic/hadamard.inl"
 #include "kernels/cpu/generic/float_dots.inl"
+#include "kernels/cpu/generic/float_products.inl"
 #include "kernels/cpu/generic/attention.inl"
 #include "kernels/cpu/generic/cells.inl"
 #include "kernels/cpu/generic/int8.inl"

@@ -1,6 +1,6 @@
-// Products of float rows. Lanes run along k: a (row, token) pair has one accumulator of sixteen lanes, filled
-// in order of k and summed by one tree, whatever tile computes it. That is why a row's bits do not depend on
-// the batch.
+// Products of a cache's cells with queries; those of weights stand in float_products.inl. Cells are short, far apart and have few
+// queries each, so lanes run along k and nothing is turned over: a (cell, query) pair has one accumulator of sixteen lanes, filled
+// in order of k and summed by one tree, whatever tile computes it. That is why a cell's bits do not depend on the batch.
 namespace carat {
 namespace {
 
