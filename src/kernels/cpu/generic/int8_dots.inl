@@ -77,11 +77,11 @@ struct Panel {
 template <class Format>
 constexpr bool kByteScales = requires { Format::kByteScales; };
 
-// The same for two sub-blocks of 16 with byte_scales(): their sums go into one float. A product of 6-bit codes is at most
-// 16 * 32 * 127, that times a scale 2^23.
-template <class Format, int kTokens>
-inline void add_scaled_pair(const Panel& panel, const int8_t* q, int64_t q_stride, const Int8Block* blocks,
-                            int64_t block_stride, Floats* total) {
+// Adds two sub-blocks of 16 with byte_scales() to the totals: their sums go into one float. A product of 6-bit codes is at most
+// 16 * 32 * 127, that times a scale 2^23. Arguments: add_values().
+template <class Format, int kTokens, class Codes>
+CARAT_ALWAYS_INLINE void add_scaled_pair(Codes codes, const Panel& panel, const int8_t* q, int64_t q_stride,
+                                         const Int8Block* blocks, int64_t block_stride, Floats* total) {
   static_assert(Format::kSub == 16 && Format::kMaxQ <= 63 && !Format::kHasMin);
   ScaledSum both[kTokens];
 #pragma GCC unroll 2
@@ -89,7 +89,7 @@ inline void add_scaled_pair(const Panel& panel, const int8_t* q, int64_t q_strid
     const Floats scale = load(panel.scale + 16 * s);
     const auto sums = [&](int t) { return blocks[t * block_stride].sums[s]; };
     dot_bytes<Format::kMaxQ, Format::kOffset, 4, kTokens>(
-        [&](int g) { return load_bytes(panel.q + s * 256 + 64 * g); }, q + s * 16, q_stride, sums,
+        [&](int g) { return codes(4 * s + g); }, q + s * 16, q_stride, sums,
         [&](int t, const auto& sum) {
           const ScaledSum part = scaled(sum.raw(), scale);
           both[t] = s == 0 ? part : add(both[t], part);
@@ -101,16 +101,15 @@ inline void add_scaled_pair(const Panel& panel, const int8_t* q, int64_t q_strid
     total[t] = fma(mul(of_block, set1(blocks[t * block_stride].scale)), to_floats(both[t]), total[t]);
 }
 
-// Adds sub-block s (of 32 / kSub) of 32 values to the totals of kTokens tokens, whose integers and blocks stand
-// q_stride and block_stride apart.
-template <class Format, int kTokens>
-inline void add_sub_block(const Panel& panel, int s, const int8_t* q, int64_t q_stride, const Int8Block* blocks,
-                          int64_t block_stride, Floats* total) {
+// Adds sub-block s (of 32 / kSub) of 32 values.
+template <class Format, int kTokens, class Codes>
+CARAT_ALWAYS_INLINE void add_sub_block(Codes codes, const Panel& panel, int s, const int8_t* q, int64_t q_stride,
+                                       const Int8Block* blocks, int64_t block_stride, Floats* total) {
   constexpr int kSub = Format::kSub;
   Ints dot[kTokens];
   const auto sums = [&](int t) { return blocks[t * block_stride].sums[kSub == 32 ? 2 : s]; };
   dot_bytes<Format::kMaxQ, Format::kOffset, kSub / 4, kTokens>(
-      [&](int g) { return load_bytes(panel.q + s * kSub * 16 + 64 * g); }, q + s * kSub, q_stride, sums,
+      [&](int g) { return codes(s * kSub / 4 + g); }, q + s * kSub, q_stride, sums,
       [&](int t, const auto& sum) { dot[t] = sum.end(sums(t)); });
   const Floats scale = load(panel.scale + 16 * s);
 #pragma GCC unroll 8
@@ -124,6 +123,26 @@ inline void add_sub_block(const Panel& panel, int s, const int8_t* q, int64_t q_
       total[t] = fnma(min, set1(kSub == 32 ? block.scaled32 : block.scaled16[s]), total[t]);
     }
   }
+}
+
+// Adds 32 values to the totals of kTokens tokens, whose integers and blocks stand q_stride and block_stride apart. codes(g) is
+// group g of four bytes of each of sixteen rows; their scales and minima are the panel's first.
+template <class Format, int kTokens, class Codes>
+CARAT_ALWAYS_INLINE void add_values(Codes codes, const Panel& panel, const int8_t* q, int64_t q_stride,
+                                    const Int8Block* blocks, int64_t block_stride, Floats* total) {
+  if constexpr (kByteScales<Format>) {
+    add_scaled_pair<Format, kTokens>(codes, panel, q, q_stride, blocks, block_stride, total);
+  } else {
+#pragma GCC unroll 2
+    for (int s = 0; s < 32 / Format::kSub; ++s)
+      add_sub_block<Format, kTokens>(codes, panel, s, q, q_stride, blocks, block_stride, total);
+  }
+}
+// On to the scales of the next 32 values.
+template <class Format>
+inline void next_scales(Panel& panel) {
+  panel.scale += 16 * (32 / Format::kSub);
+  if constexpr (Format::kHasMin) panel.min += 16 * (32 / Format::kSub);
 }
 
 // Asks for a share of what a panel's rows hold, sixteen rows' bytes of so many values: of a block, or of 64 values of a
@@ -157,6 +176,7 @@ inline void prefetch_share_apart(const uint8_t* panel, int64_t stride, int64_t s
 // Sixteen rows of a block as a file has them, row after row. What unpackers read of each row: sixteen(), four(), half() and
 // byte(), `at` bytes behind the block's beginning.
 struct FileRows {
+  static constexpr bool kPacked = false;
   const uint8_t* p;  // the first row's block
   int64_t stride;    // bytes between rows
 
@@ -194,6 +214,7 @@ struct ApartRows : FileRows {
 
 // Sixteen rows of a block in a packed panel (packed_rows.h): what a function reads of them lies together as registers hold it.
 struct PackedRows {
+  static constexpr bool kPacked = true;
   const uint8_t* p;
 
   template <class Format>
@@ -207,10 +228,11 @@ struct PackedRows {
   CARAT_ALWAYS_INLINE Floats half(int at) const { return load_f16(reinterpret_cast<const uint16_t*>(p + 16 * at)); }
   CARAT_ALWAYS_INLINE Ints byte(int at) const { return load_u8(p + 16 * at); }
 
-  // A packed panel is one stream, and the next one its continuation.
+  // A packed panel is one stream, and the next one its continuation. Of a super-block, whose scales or codes of the same values lie up
+  // to 3 KB apart, the last is read soon after the first.
   template <class Format>
   static void ask(const uint8_t* panel, const uint8_t* /*next*/, int64_t /*stride*/, int64_t share) {
-    constexpr int kAhead = 2048, n_bytes = 16 * Format::kBytes * kShareValues<Format> / Format::kBlock;
+    constexpr int kAhead = Format::kBlock > 64 ? 4096 : 2048, n_bytes = 16 * Format::kBytes * kShareValues<Format> / Format::kBlock;
 #pragma GCC unroll 32
     for (int i = 0; i < n_bytes; i += 64) prefetch(panel + share * n_bytes + kAhead + i);
   }
@@ -225,7 +247,6 @@ struct PackedRows {
 template <class Format, int kTokens, bool kAsks = false>
 __attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows& x, int64_t token, int64_t k0, float* acc,
                                          const uint8_t* next = nullptr, int64_t next_stride = 0) {
-  constexpr int kSubs = 32 / Format::kSub;
   const int8_t* q = x.q + token * x.q_stride + k0;
   const Int8Block* blocks = x.blocks + token * x.block_stride + k0 / 32;
   Floats total[kTokens];
@@ -234,17 +255,12 @@ __attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows&
   for (int64_t k = 0; k < n; k += 32) {
     if constexpr (kAsks)
       if (k % kShareValues<Format> == 0) prefetch_share<Format>(next, next_stride, (k0 + k) / kShareValues<Format>);
-    if constexpr (kByteScales<Format>) {
-      add_scaled_pair<Format, kTokens>(panel, q, x.q_stride, blocks, x.block_stride, total);
-      if (k % 256 == 224) panel.of_block += 16;
-    } else {
-#pragma GCC unroll 2
-      for (int s = 0; s < kSubs; ++s)
-        add_sub_block<Format, kTokens>(panel, s, q, x.q_stride, blocks, x.block_stride, total);
-    }
+    add_values<Format, kTokens>([&](int g) { return load_bytes(panel.q + 64 * g); }, panel, q, x.q_stride, blocks,
+                                x.block_stride, total);
+    if (kByteScales<Format> && k % 256 == 224) panel.of_block += 16;
     q += 32, ++blocks;
-    panel.q += 32 * 16, panel.scale += 16 * kSubs;
-    if constexpr (Format::kHasMin) panel.min += 16 * kSubs;
+    panel.q += 32 * 16;
+    next_scales<Format>(panel);
   }
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);
@@ -393,6 +409,52 @@ __attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* 
   store(acc, total);
 }
 
+// Two to Format::kRunTokens tokens with blocks of several sub-blocks in packed panels, whose codes are loaded where they are wanted, in
+// order: Format::codes<run>(rows, part, g) is group g of the 32 values from 32 (part * kRuns + run) on. Where making codes takes
+// so many registers that more tokens have none left, a panel is faster.
+template <class Format, int kTokens, int run, class Rows, class Ask>
+CARAT_ALWAYS_INLINE void add_runs(const Rows& rows, int part, Ask ask, Panel& scales, const int8_t*& q, int64_t q_stride,
+                                  const Int8Block*& of_x, int64_t block_stride, Floats* total) {
+  if constexpr (run < Format::kRuns) {
+    if ((part * Format::kRuns + run) % 2 == 0) ask((part * Format::kRuns + run) / 2);
+    add_values<Format, kTokens>([&](int g) { return Format::template codes<run>(rows, part, g); }, scales, q, q_stride, of_x,
+                                block_stride, total);
+    q += 32, ++of_x;
+    next_scales<Format>(scales);
+    add_runs<Format, kTokens, run + 1>(rows, part, ask, scales, q, q_stride, of_x, block_stride, total);
+  }
+}
+template <class Format, int kTokens, class Rows>
+__attribute__((noinline)) void dot_packed_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next,
+                                                 const Panel& unpacked, float* acc) {
+  constexpr int kParts = Format::kBlock / 32 / Format::kRuns, kShares = Format::kBlock / 64;
+  const int8_t* q = d.x.q;
+  const Int8Block* of_x = d.x.blocks;
+  const int64_t n_blocks = d.k / Format::kBlock, q_stride = d.x.q_stride, block_stride = d.x.block_stride;
+  Floats total[kTokens];
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) total[t] = zero();
+  for (int64_t b = 0; b < n_blocks; ++b) {
+    const auto rows = Rows::template of_block<Format>(weights, d.row_bytes, b);
+    const auto ask = [&](int i) { Rows::template ask<Format>(weights, next, d.row_bytes, b * kShares + i); };
+    Format::unpack_scales(rows, unpacked);
+    Panel scales = unpacked;
+#pragma GCC unroll 1
+    for (int part = 0; part < kParts; ++part)
+      add_runs<Format, kTokens, 0>(rows, part, ask, scales, q, q_stride, of_x, block_stride, total);
+  }
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);
+}
+template <class Format, class Rows>
+inline void dot_packed_blocks_with_few(const Int8Dots& d, const uint8_t* weights, const uint8_t* next, const Panel& panel,
+                                       float* acc) {
+  static_assert(kFewTokens == 4);
+  if (d.n_tokens == 2) return dot_packed_blocks<Format, 2, Rows>(d, weights, next, panel, acc);
+  if (d.n_tokens == 3) return dot_packed_blocks<Format, 3, Rows>(d, weights, next, panel, acc);
+  if constexpr (Format::kRunTokens == 4) dot_packed_blocks<Format, 4, Rows>(d, weights, next, panel, acc);
+}
+
 // Whether a format has this path, by blocks or by sub-blocks.
 template <class Format>
 constexpr bool kHasBlock = requires { typename Format::template Block<FileRows>; };
@@ -400,6 +462,13 @@ template <class Format>
 constexpr bool kHasSubBlocks = requires(FileRows rows, const int8_t* q, const Int8Block* x) {
   Format::dot_block(rows, q, x, [](int) {}, [](int, const auto&, const int16_t*) {});
 };
+
+// How many tokens, of two and more, have one by runs.
+template <class Format, class Rows>
+constexpr int64_t run_tokens() {
+  if constexpr (Rows::kPacked && requires { Format::kRuns; }) return Format::kRunTokens;
+  return 0;
+}
 
 // Rows [first, end) of the call, at most kInt8PanelsAtOnce panels, with all tokens of `d`. Panels take turns at each piece of k: the
 // tokens' pieces stay in the second-level cache meanwhile.
@@ -418,9 +487,14 @@ inline void add_panels(const Int8Dots& d, int64_t first, int64_t end, const Int8
   for (int64_t i = 0; i < n_panels * d.n_tokens; ++i) store(s.acc + 16 * i, zero());
   // What follows the last panel is asked for, too: it may be another thread's, and past the end it does no harm.
   const auto behind = [&](const uint8_t* weights) { return weights == s.rows ? weights : weights + 16 * d.row_bytes; };
-  if (n_panels == 1 && d.n_tokens <= (kHasBlock<Format> ? kFewTokens : kHasSubBlocks<Format> ? 1 : 0)) {
+  constexpr int64_t kRun = run_tokens<Format, Rows>();
+  constexpr int64_t kNoPanel = kHasBlock<Format> ? kFewTokens : kRun > 0 ? kRun : kHasSubBlocks<Format> ? 1 : 0;
+  if (n_panels == 1 && d.n_tokens <= kNoPanel) {
     if constexpr (kHasBlock<Format>) dot_blocks_with_few<Format, Rows>(d, last, behind(last), s.acc);
-    if constexpr (kHasSubBlocks<Format>) dot_sub_blocks<Format, Rows>(d, last, behind(last), s.panel, s.acc);
+    if constexpr (kHasSubBlocks<Format>)
+      if (d.n_tokens == 1) dot_sub_blocks<Format, Rows>(d, last, behind(last), s.panel, s.acc);
+    if constexpr (kRun > 0)
+      if (d.n_tokens > 1) dot_packed_blocks_with_few<Format, Rows>(d, last, behind(last), s.panel, s.acc);
     for (int64_t t = 0; t < d.n_tokens; ++t) store_n(d.out + t * d.out_stride + first, load(s.acc + 16 * t), n_last);
     return;
   }

@@ -8,7 +8,7 @@
 // Few tokens may go another way, without a panel: a format has a `Block` that hands out its values in order, or, for one
 // token, dot_block(), which makes the sub-blocks' products in any order, and unpack_scales(). ask(i) asks for share i of
 // what is read later and is called once for every 64 values; end(s, sum, sums) takes the ByteSum of sub-block s and what
-// its end() wants.
+// its end() wants. Or, for two to kRunTokens tokens of packed rows, codes() and unpack_scales(): dot_packed_blocks().
 namespace carat {
 namespace {
 
@@ -207,6 +207,12 @@ struct NVFP4 {
       const Bytes in_order[8] = {q[0], q[1], q[4], q[5], q[2], q[3], q[6], q[7]};
       store_bytes(panel.q + 8 * 64 * pair, in_order, 8);
     }
+  }
+  static constexpr int kRuns = 2, kRunTokens = 4;
+  template <int run, class Rows>
+  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int, int g) {
+    const Bytes v = as_bytes(rows.four(4 + 16 * run + 8 * (g / 4) + 4 * (g % 2)));
+    return lookup(kE2m1Table, g % 4 < 2 ? low_nibbles(v) : high_nibbles(v));
   }
   template <class Rows, class Ask, class End>
   static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {

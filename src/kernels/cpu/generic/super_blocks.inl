@@ -117,6 +117,12 @@ struct Q4_K {
       store_bytes(place(panel, i / 2 * 64 + i % 2 * 16 + 32), q + 4, 4);
     }
   }
+  static constexpr int kRuns = 2, kRunTokens = 4;
+  template <int run, class Rows>
+  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int part, int g) {
+    const Bytes v = as_bytes(rows.four(16 + 32 * part + 4 * g));
+    return run == 0 ? low_nibbles(v) : high_nibbles(v);
+  }
   template <class Rows, class Ask, class End>
   static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
     for (int i = 0; i < 4; ++i, q += 64, of_x += 2) {
@@ -165,6 +171,12 @@ struct Q5_K {
   static Bytes fifth_bits(Bytes v) {
     const Ints moved = i < 4 ? shift_left<(4 - i) & 7>(as_ints(v)) : shift_right<(i - 4) & 7>(as_ints(v));
     return bit_and(as_bytes(moved), set1_byte(16));
+  }
+  static constexpr int kRuns = 8, kRunTokens = 3;
+  template <int run, class Rows>
+  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int, int g) {
+    const Bytes v = as_bytes(rows.four(48 + 32 * (run / 2) + 4 * g)), fifth = as_bytes(rows.four(16 + 4 * g));
+    return bit_or(run % 2 == 0 ? low_nibbles(v) : high_nibbles(v), fifth_bits<run>(fifth));
   }
   // Sub-blocks 2 i and 2 i + 1. Bits 2 i and 2 i + 1 of `high` are their fifth.
   template <int i, class Rows, class End>
@@ -227,6 +239,12 @@ struct Q6_K {
       }
     }
   }
+  static constexpr int kRuns = 4, kRunTokens = 3;
+  template <int run, class Rows>
+  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int half, int g) {
+    const Bytes v = as_bytes(rows.four(64 * half + 32 * (run % 2) + 4 * g)), high = as_bytes(rows.four(128 + 32 * half + 4 * g));
+    return bit_or(run < 2 ? low_nibbles(v) : high_nibbles(v), high_bits<run>(high));
+  }
   template <class Rows, class Ask, class End>
   static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
     for (int i = 0; i < 4; ++i) {
@@ -277,6 +295,12 @@ struct IQ4_XS {
       look_up(q, kIq4Table);
       store_bytes(place(panel, 32 * b), q, 8);
     }
+  }
+  static constexpr int kRuns = 1, kRunTokens = 4;
+  template <int, class Rows>
+  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int part, int g) {
+    const Bytes v = as_bytes(rows.four(8 + 16 * part + 4 * (g % 4)));
+    return lookup(kIq4Table, g < 4 ? low_nibbles(v) : high_nibbles(v));
   }
   template <class Rows, class Ask, class End>
   static void dot_block(const Rows& rows, const int8_t* q, const Int8Block* of_x, Ask ask, End end) {
