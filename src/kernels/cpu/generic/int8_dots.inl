@@ -242,19 +242,22 @@ struct PackedRows {
   }
 };
 
-// Adds n values of k, from k0 of the rows on, to acc of kTokens tokens; with kAsks it asks for the same values of the panel
-// `next` meanwhile. Not inlined: its loop wants all registers.
-template <class Format, int kTokens, bool kAsks = false>
+// Adds n values of k, from k0 of the rows on, to acc of kTokens tokens. Given the rows' kind it asks for what is read next
+// meanwhile. Not inlined: its loop wants all registers.
+struct NoRows {};
+template <class Format, int kTokens, class Rows = NoRows>
 __attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows& x, int64_t token, int64_t k0, float* acc,
-                                         const uint8_t* next = nullptr, int64_t next_stride = 0) {
+                                         const uint8_t* weights = nullptr, const uint8_t* next = nullptr,
+                                         int64_t next_stride = 0) {
   const int8_t* q = x.q + token * x.q_stride + k0;
   const Int8Block* blocks = x.blocks + token * x.block_stride + k0 / 32;
   Floats total[kTokens];
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) total[t] = load(acc + 16 * t);
   for (int64_t k = 0; k < n; k += 32) {
-    if constexpr (kAsks)
-      if (k % kShareValues<Format> == 0) prefetch_share<Format>(next, next_stride, (k0 + k) / kShareValues<Format>);
+    if constexpr (requires { Rows::kPacked; })
+      if (k % kShareValues<Format> == 0)
+        Rows::template ask<Format>(weights, next, next_stride, (k0 + k) / kShareValues<Format>);
     add_values<Format, kTokens>([&](int g) { return load_bytes(panel.q + 64 * g); }, panel, q, x.q_stride, blocks,
                                 x.block_stride, total);
     if (kByteScales<Format> && k % 256 == 224) panel.of_block += 16;
@@ -267,12 +270,13 @@ __attribute__((noinline)) void dot_panel(Panel panel, int64_t n, const Int8Rows&
 }
 
 // Few tokens: memory should not rest while they are multiplied.
-template <class Format>
-inline void dot_panel_with_few(const Panel& panel, int64_t n, const Int8Dots& d, int64_t k0, const uint8_t* next, float* acc) {
+template <class Format, class Rows>
+inline void dot_panel_with_few(const Panel& panel, int64_t n, const Int8Dots& d, int64_t k0, const uint8_t* weights,
+                               const uint8_t* next, float* acc) {
   static_assert(kFewTokens == 4);
-  if (d.n_tokens == 4) return dot_panel<Format, 4, true>(panel, n, d.x, 0, k0, acc, next, d.row_bytes);
-  if (d.n_tokens == 1) return dot_panel<Format, 1, true>(panel, n, d.x, 0, k0, acc, next, d.row_bytes);
-  dot_panel<Format, 2, true>(panel, n, d.x, 0, k0, acc, next, d.row_bytes);
+  if (d.n_tokens == 4) return dot_panel<Format, 4, Rows>(panel, n, d.x, 0, k0, acc, weights, next, d.row_bytes);
+  if (d.n_tokens == 1) return dot_panel<Format, 1, Rows>(panel, n, d.x, 0, k0, acc, weights, next, d.row_bytes);
+  dot_panel<Format, 2, Rows>(panel, n, d.x, 0, k0, acc, weights, next, d.row_bytes);
   if (d.n_tokens == 3) dot_panel<Format, 1>(panel, n, d.x, 2, k0, acc + 32);
 }
 
@@ -328,7 +332,7 @@ inline void add_chunk(const Int8Dots& d, const uint8_t* weights, const uint8_t* 
   if (many)
     dot_panel_with_many<Format>(panel, n, d, k0, acc);
   else
-    dot_panel_with_few<Format>(panel, n, d, k0, next, acc);
+    dot_panel_with_few<Format, Rows>(panel, n, d, k0, weights, next, acc);
 }
 
 // One panel with a few tokens, for formats whose blocks need none: what is unpacked goes from registers into the products.
