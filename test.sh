@@ -3,6 +3,6 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-scripts/setup.sh libgtest-dev binutils
+scripts/setup.sh libgtest-dev libsimde-dev binutils
 scripts/build.sh -DCARAT_TESTS=ON
 ctest --preset release -j "$(nproc)"

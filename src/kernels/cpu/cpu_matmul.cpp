@@ -104,7 +104,8 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
                                                   .packed = packed});
     return;
   }
-  FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride};
+  FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride,
+                 weight.n_rows() - first_row - n_rows};
   switch (weight.type) {
     case TensorType::F32:
       return kernels_.products_f32(dots);
@@ -116,13 +117,16 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
       break;
   }
   const Codec& codec = codec_of(weight.type);
-  float* decoded = scratch.get<float>(static_cast<size_t>(kPanelRows * k));
+  const int64_t decoded_stride = k + 16;  // rows' beginnings would collide in the first-level cache
+  float* decoded = scratch.get<float>(static_cast<size_t>(kPanelRows * decoded_stride));
   dots.weights = decoded;
-  dots.weight_stride = k * static_cast<int64_t>(sizeof(float));
+  dots.weight_stride = decoded_stride * static_cast<int64_t>(sizeof(float));
+  dots.n_next = 0;
   for (int64_t row = 0; row < n_rows; row += kPanelRows) {
     dots.n_rows = std::min(kPanelRows, n_rows - row);
     dots.out = out + row;
-    codec.decode(weight.row(first_row + row), dots.n_rows * k, decoded);
+    for (int64_t r = 0; r < dots.n_rows; ++r)
+      codec.decode(weight.row(first_row + row + r), k, decoded + r * decoded_stride);
     kernels_.products_f32(dots);
   }
 }

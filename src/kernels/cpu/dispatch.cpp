@@ -49,6 +49,9 @@ uint32_t machine_features() {
                     has_all(x.saved, 0x6);  // xmm, ymm
   if (!avx2) return 0;
   features |= kHasAvx2;
+#ifdef CARAT_EMULATED_ISAS  // a test's, made of AVX2 (tests/emulated/)
+  return features | kHasAvxVnni | kHasAvx512Vnni;
+#endif
   if (has_all(x.leaf7_1_eax, 1u << 4)) features |= kHasAvxVnni;
   if (has_all(x.leaf7_ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
       has_all(x.leaf7_ecx, bit_AVX512VNNI) && has_all(x.saved, 0xe6))  // and opmask, zmm

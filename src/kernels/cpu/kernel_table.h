@@ -24,7 +24,7 @@ struct FloatDots {
   int64_t k;  // length of the rows
   float* out;
   int64_t out_stride;
-  int64_t n_next = 0;  // rows behind these that are likely to be read soon, and worth fetching (by dots)
+  int64_t n_next = 0;  // rows behind these that are likely to be read soon, and worth fetching
 };
 
 // What belongs to 32 activations rounded to 8 bits: value = scale * integer, and sums of the integers.
@@ -142,7 +142,7 @@ inline constexpr int kInt8FormatCount = static_cast<int>(Int8Format::count);
 
 // The kernels: KERNEL(name, arguments). All return nothing and write through their arguments.
 #define CARAT_KERNELS(KERNEL)                                                                 \
-  /* of a cache's cells with queries; products: of weights with activations */                \
+  /* dots: of a cache's cells with queries; products: of weights with activations */          \
   KERNEL(dots_f32, (const FloatDots&))                                                        \
   KERNEL(dots_f16, (const FloatDots&))                                                        \
   KERNEL(dots_bf16, (const FloatDots&))                                                       \

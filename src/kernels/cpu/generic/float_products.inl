@@ -3,7 +3,7 @@
 //
 // The order of a sum: pieces of 256 values in order of k; in a piece the values at even places and those at odd ones are two
 // chains of fused multiply-adds from zero, added to the total in this order. So a result depends on its row and its token
-// alone, is the same with every vector length, and its chains are short, which keeps rounding small.
+// alone, is the same with every vector length, and has at most 128 + k / 128 roundings in a row.
 namespace carat {
 namespace {
 
@@ -43,11 +43,23 @@ struct Bf16Words {
 template <class Words>
 constexpr int kValuesAtOnce = 16 / Words::kBytes;
 
+// Weights are read in stretches of so many bytes a row.
+constexpr int64_t kStretchBytes = 128;
+template <class Words>
+constexpr int64_t kStretch = kStretchBytes / Words::kBytes;
+
 // Sixteen rows of weights, all readable, from some value of k on.
 struct WeightRows {
   const uint8_t* p;
   int64_t stride;
 
+  // The stretch of each row from byte `from` on. It is read in turns, between which a first-level cache forgets it where all
+  // rows' beginnings fall into the same few of its sets: such rows (2,048 values of BF16, say) are copied together first.
+  WeightRows stretch(int64_t from, uint8_t* copy) const {
+    if (stride % 2048 != 0) return {p + from, stride};
+    for (int64_t r = 0; r < kPanelRows; ++r) memcpy(copy + kStretchBytes * r, p + r * stride + from, kStretchBytes);
+    return {copy, kStretchBytes};
+  }
   // v[j] = value i + j of each row.
   template <class Words>
   CARAT_ALWAYS_INLINE void values(int64_t i, Floats* v) const {
@@ -77,16 +89,22 @@ template <class Words>
 __attribute__((noinline)) void widen_piece(WeightRows rows, int64_t n, const uint8_t* next, int64_t next_stride,
                                            float* piece) {
   constexpr int kAtOnce = kValuesAtOnce<Words>;
+  alignas(64) uint8_t copy[kPanelRows * kStretchBytes];
   Floats v[kAtOnce];
   int64_t i = 0;
-  for (; i + kAtOnce <= n; i += kAtOnce, piece += kAtOnce / kWays * kPanelRows) {
-    if (i * Words::kBytes % 64 == 0)
-#pragma GCC unroll 16
-      for (int r = 0; r < kPanelRows; ++r) prefetch(next + r * next_stride + i * Words::kBytes);
-    rows.values<Words>(i, v);
+  const auto put = [&] {
 #pragma GCC unroll 8
     for (int j = 0; j < kAtOnce; ++j) store(piece + (j % kWays * kWayLength + j / kWays) * kPanelRows, v[j]);
+    piece += kAtOnce / kWays * kPanelRows, i += kAtOnce;
+  };
+  while (i + kStretch<Words> <= n) {
+    for (int r = 0; r < kPanelRows; ++r)
+#pragma GCC unroll 2
+      for (int64_t line = 0; line < kStretchBytes; line += 64) prefetch(next + r * next_stride + i * Words::kBytes + line);
+    const WeightRows stretch = rows.stretch(i * Words::kBytes, copy);
+    for (int64_t s = 0; s < kStretch<Words>; s += kAtOnce) stretch.values<Words>(s, v), put();
   }
+  while (i + kAtOnce <= n) rows.values<Words>(i, v), put();
   if (i == n) return;
   rows.last_values<Words>(i, n - i, v);
   for (int j = 0; i + j < n; ++j) store(piece + (j % kWays * kWayLength + j / kWays) * kPanelRows, v[j]);
@@ -124,7 +142,8 @@ struct TwoChains {
 };
 // Adds the products of the first n <= kValues values.
 template <int kValues, int kTokens>
-CARAT_ALWAYS_INLINE void add_values(const Floats* v, int64_t n, const float* x, int64_t x_stride, TwoChains<kTokens>& sums) {
+CARAT_ALWAYS_INLINE void add_products(const Floats* v, int64_t n, const float* x, int64_t x_stride,
+                                      TwoChains<kTokens>& sums) {
 #pragma GCC unroll 8
   for (int j = 0; j < kValues; ++j) {
     if (j == n) return;
@@ -139,13 +158,14 @@ CARAT_ALWAYS_INLINE void add_values(const Floats* v, int64_t n, const float* x, 
   }
 }
 
-// The totals of sixteen rows with the fewest tokens, which need no panel. Asks for the rows behind them in four places at once
-// (decision 0013), if there are any.
+// The totals of sixteen rows with the fewest tokens, which need no panel. Asks for the sixteen at `next` in four places at once
+// (decision 0013).
 template <class Words, int kTokens>
 __attribute__((noinline)) void multiply_fewest(const FloatDots& d, WeightRows rows, const uint8_t* next, float* total) {
   constexpr int kAtOnce = kValuesAtOnce<Words>;
   const float* x = d.x;
   const int64_t x_stride = d.x_stride;
+  alignas(64) uint8_t copy[kPanelRows * kStretchBytes];
   Floats v[kAtOnce];
 #pragma GCC unroll 4
   for (int t = 0; t < kTokens; ++t) store(total + t * kPanelRows, zero());
@@ -155,16 +175,23 @@ __attribute__((noinline)) void multiply_fewest(const FloatDots& d, WeightRows ro
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) sums.even[t] = sums.odd[t] = zero();
     int64_t i = from;
-    for (; i + kAtOnce <= end; i += kAtOnce, ++step) {
-      const uint8_t* p = next + step % 4 * 4 * d.weight_stride + step / 4 * 256;
+    while (i + kStretch<Words> <= end) {
+      const WeightRows stretch = rows.stretch(i * Words::kBytes, copy);
+      for (int64_t s = 0; s < kStretch<Words>; s += kAtOnce, i += kAtOnce, ++step) {
+        const uint8_t* p = next + step % 4 * 4 * d.weight_stride + step / 4 * 256;
 #pragma GCC unroll 4
-      for (int line = 0; line < 4; ++line) prefetch(p + 64 * line);
+        for (int line = 0; line < 4; ++line) prefetch(p + 64 * line);
+        stretch.values<Words>(s, v);
+        add_products<kAtOnce>(v, kAtOnce, x + i, x_stride, sums);
+      }
+    }
+    for (; i + kAtOnce <= end; i += kAtOnce) {
       rows.values<Words>(i, v);
-      add_values<kAtOnce>(v, kAtOnce, x + i, x_stride, sums);
+      add_products<kAtOnce>(v, kAtOnce, x + i, x_stride, sums);
     }
     if (i < end) {
       rows.last_values<Words>(i, end - i, v);
-      add_values<kAtOnce>(v, end - i, x + i, x_stride, sums);
+      add_products<kAtOnce>(v, end - i, x + i, x_stride, sums);
     }
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
@@ -212,7 +239,8 @@ inline int64_t multiply_panels_with_fewest(const FloatDots& d) {
   int64_t row = 0;
   for (; row + kPanelRows <= d.n_rows; row += kPanelRows) {
     const WeightRows rows{static_cast<const uint8_t*>(d.weights) + row * d.weight_stride, d.weight_stride};
-    const uint8_t* next = rows.p + kPanelRows * d.weight_stride;
+    // Not for what lies behind decoded weights: it would push them out of the cache.
+    const uint8_t* next = row + kPanelRows < d.n_rows + d.n_next ? rows.p + kPanelRows * d.weight_stride : rows.p;
     if (d.n_tokens == 1) multiply_fewest<Words, 1>(d, rows, next, totals);
     if (d.n_tokens == 2) multiply_fewest<Words, 2>(d, rows, next, totals);
     if (d.n_tokens == 3) multiply_fewest<Words, 3>(d, rows, next, totals);
@@ -224,9 +252,12 @@ inline int64_t multiply_panels_with_fewest(const FloatDots& d) {
 template <class Words>
 void float_products(const FloatDots& d) {
   const int64_t rows_at_once = d.n_tokens <= kFewFloat ? kPanelRows : kFloatPanelsAtOnce * kPanelRows;
-  for (int64_t token = 0; token < d.n_tokens; token += kFloatTokensAtOnce) {
+  // Parts of one size, so that no last token has all weights read for itself.
+  const int64_t n_parts = (d.n_tokens + kFloatTokensAtOnce - 1) / kFloatTokensAtOnce;
+  const int64_t tiles = n_parts == 0 ? 0 : (d.n_tokens + n_parts * kTileFloat - 1) / (n_parts * kTileFloat);
+  for (int64_t token = 0; token < d.n_tokens; token += tiles * kTileFloat) {
     FloatDots part = d;
-    part.n_tokens = d.n_tokens - token < kFloatTokensAtOnce ? d.n_tokens - token : kFloatTokensAtOnce;
+    part.n_tokens = d.n_tokens - token < tiles * kTileFloat ? d.n_tokens - token : tiles * kTileFloat;
     part.x += token * d.x_stride;
     part.out += token * d.out_stride;
     int64_t row = part.n_tokens <= kFewestFloat ? multiply_panels_with_fewest<Words>(part) : 0;

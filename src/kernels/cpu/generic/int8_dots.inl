@@ -190,7 +190,7 @@ struct FileRows {
   CARAT_ALWAYS_INLINE Floats half(int at) const { return gather_f16(p + at, stride); }
   CARAT_ALWAYS_INLINE Ints byte(int at) const { return bit_and(gather4(p + at, stride), set1_int(255)); }  // never one of the last three
 
-  // Asks for a share of what is read next. While share `share` of a panel goes from registers into products with few tokens:
+  // Asks for a share of what is read next. While share `share` of a panel is multiplied with few tokens:
   template <class Format>
   static void ask(const uint8_t* /*panel*/, const uint8_t* next, int64_t stride, int64_t share) {
     prefetch_share<Format>(next, stride, share);
@@ -228,11 +228,12 @@ struct PackedRows {
   CARAT_ALWAYS_INLINE Floats half(int at) const { return load_f16(reinterpret_cast<const uint16_t*>(p + 16 * at)); }
   CARAT_ALWAYS_INLINE Ints byte(int at) const { return load_u8(p + 16 * at); }
 
-  // A packed panel is one stream, and the next one its continuation. Of a super-block, whose scales or codes of the same values lie up
-  // to 3 KB apart, the last is read soon after the first.
+  // A packed panel is one stream, and the next one its continuation. Of a super-block and of 256 values that are unpacked first, that
+  // is of up to 3.4 KB, the last is read soon after the first.
   template <class Format>
   static void ask(const uint8_t* panel, const uint8_t* /*next*/, int64_t /*stride*/, int64_t share) {
-    constexpr int kAhead = Format::kBlock > 64 ? 4096 : 2048, n_bytes = 16 * Format::kBytes * kShareValues<Format> / Format::kBlock;
+    constexpr bool kShort = requires { typename Format::template Block<FileRows>; };
+    constexpr int kAhead = kShort ? 2048 : 4096, n_bytes = 16 * Format::kBytes * kShareValues<Format> / Format::kBlock;
 #pragma GCC unroll 32
     for (int i = 0; i < n_bytes; i += 64) prefetch(panel + share * n_bytes + kAhead + i);
   }
@@ -414,24 +415,24 @@ __attribute__((noinline)) void dot_sub_blocks(const Int8Dots& d, const uint8_t* 
 }
 
 // Two to Format::kRunTokens tokens with blocks of several sub-blocks in packed panels, whose codes are loaded where they are wanted, in
-// order: Format::codes<run>(rows, part, g) is group g of the 32 values from 32 (part * kRuns + run) on. Where making codes takes
+// order: Format::codes<run>(rows, step, g) is group g of the 32 values from 32 (step * kRuns + run) on. Where making codes takes
 // so many registers that more tokens have none left, a panel is faster.
 template <class Format, int kTokens, int run, class Rows, class Ask>
-CARAT_ALWAYS_INLINE void add_runs(const Rows& rows, int part, Ask ask, Panel& scales, const int8_t*& q, int64_t q_stride,
+CARAT_ALWAYS_INLINE void add_runs(const Rows& rows, int step, Ask ask, Panel& scales, const int8_t*& q, int64_t q_stride,
                                   const Int8Block*& of_x, int64_t block_stride, Floats* total) {
   if constexpr (run < Format::kRuns) {
-    if ((part * Format::kRuns + run) % 2 == 0) ask((part * Format::kRuns + run) / 2);
-    add_values<Format, kTokens>([&](int g) { return Format::template codes<run>(rows, part, g); }, scales, q, q_stride, of_x,
+    if ((step * Format::kRuns + run) % 2 == 0) ask((step * Format::kRuns + run) / 2);
+    add_values<Format, kTokens>([&](int g) { return Format::template codes<run>(rows, step, g); }, scales, q, q_stride, of_x,
                                 block_stride, total);
     q += 32, ++of_x;
     next_scales<Format>(scales);
-    add_runs<Format, kTokens, run + 1>(rows, part, ask, scales, q, q_stride, of_x, block_stride, total);
+    add_runs<Format, kTokens, run + 1>(rows, step, ask, scales, q, q_stride, of_x, block_stride, total);
   }
 }
 template <class Format, int kTokens, class Rows>
 __attribute__((noinline)) void dot_packed_blocks(const Int8Dots& d, const uint8_t* weights, const uint8_t* next,
                                                  const Panel& unpacked, float* acc) {
-  constexpr int kParts = Format::kBlock / 32 / Format::kRuns, kShares = Format::kBlock / 64;
+  constexpr int kSteps = Format::kBlock / 32 / Format::kRuns, kShares = Format::kBlock / 64;
   const int8_t* q = d.x.q;
   const Int8Block* of_x = d.x.blocks;
   const int64_t n_blocks = d.k / Format::kBlock, q_stride = d.x.q_stride, block_stride = d.x.block_stride;
@@ -444,8 +445,8 @@ __attribute__((noinline)) void dot_packed_blocks(const Int8Dots& d, const uint8_
     Format::unpack_scales(rows, unpacked);
     Panel scales = unpacked;
 #pragma GCC unroll 1
-    for (int part = 0; part < kParts; ++part)
-      add_runs<Format, kTokens, 0>(rows, part, ask, scales, q, q_stride, of_x, block_stride, total);
+    for (int step = 0; step < kSteps; ++step)
+      add_runs<Format, kTokens, 0>(rows, step, ask, scales, q, q_stride, of_x, block_stride, total);
   }
 #pragma GCC unroll 4
   for (int t = 0; t < kTokens; ++t) store(acc + 16 * t, total[t]);

@@ -119,8 +119,8 @@ struct Q4_K {
   }
   static constexpr int kRuns = 2, kRunTokens = 4;
   template <int run, class Rows>
-  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int part, int g) {
-    const Bytes v = as_bytes(rows.four(16 + 32 * part + 4 * g));
+  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int step, int g) {
+    const Bytes v = as_bytes(rows.four(16 + 32 * step + 4 * g));
     return run == 0 ? low_nibbles(v) : high_nibbles(v);
   }
   template <class Rows, class Ask, class End>
@@ -298,8 +298,8 @@ struct IQ4_XS {
   }
   static constexpr int kRuns = 1, kRunTokens = 4;
   template <int, class Rows>
-  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int part, int g) {
-    const Bytes v = as_bytes(rows.four(8 + 16 * part + 4 * (g % 4)));
+  CARAT_ALWAYS_INLINE static Bytes codes(const Rows& rows, int step, int g) {
+    const Bytes v = as_bytes(rows.four(8 + 16 * step + 4 * (g % 4)));
     return lookup(kIq4Table, g < 4 ? low_nibbles(v) : high_nibbles(v));
   }
   template <class Rows, class Ask, class End>
