@@ -71,25 +71,21 @@ inline __m256i cvtps_ph(__m512 v) {
 }
 
 // ---- arithmetic; SIMDe's of floats rounds twice and has another NaN
-template <class F>
-inline __m512 halves(F f) {
-  return each<__m512, __m256, 2>(f);
+template <class F, class... V>
+inline __m512 halves(F f, V... v) {
+  return each<__m512, __m256, 2>([&](int i) { return f(lanes<__m256, 2>(v).lane[i]...); });
 }
 inline __m512 fmadd_ps(__m512 a, __m512 b, __m512 c) {
-  const auto x = lanes<__m256, 2>(a), y = lanes<__m256, 2>(b), z = lanes<__m256, 2>(c);
-  return halves([&](int i) { return _mm256_fmadd_ps(x.lane[i], y.lane[i], z.lane[i]); });
+  return halves([](__m256 x, __m256 y, __m256 z) { return _mm256_fmadd_ps(x, y, z); }, a, b, c);
 }
 inline __m512 fnmadd_ps(__m512 a, __m512 b, __m512 c) {
-  const auto x = lanes<__m256, 2>(a), y = lanes<__m256, 2>(b), z = lanes<__m256, 2>(c);
-  return halves([&](int i) { return _mm256_fnmadd_ps(x.lane[i], y.lane[i], z.lane[i]); });
+  return halves([](__m256 x, __m256 y, __m256 z) { return _mm256_fnmadd_ps(x, y, z); }, a, b, c);
 }
 inline __m512 max_ps(__m512 a, __m512 b) {
-  const auto x = lanes<__m256, 2>(a), y = lanes<__m256, 2>(b);
-  return halves([&](int i) { return _mm256_max_ps(x.lane[i], y.lane[i]); });
+  return halves([](__m256 x, __m256 y) { return _mm256_max_ps(x, y); }, a, b);
 }
 inline __m512 min_ps(__m512 a, __m512 b) {
-  const auto x = lanes<__m256, 2>(a), y = lanes<__m256, 2>(b);
-  return halves([&](int i) { return _mm256_min_ps(x.lane[i], y.lane[i]); });
+  return halves([](__m256 x, __m256 y) { return _mm256_min_ps(x, y); }, a, b);
 }
 inline float reduce_max_ps(__m512 v) {
   const auto a = lanes<float, 16>(v);

@@ -117,7 +117,7 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
       break;
   }
   const Codec& codec = codec_of(weight.type);
-  const int64_t decoded_stride = k + 16;  // rows' beginnings would collide in the first-level cache
+  const int64_t decoded_stride = k + 16;  // of k alone, rows' beginnings may collide in the first-level cache
   float* decoded = scratch.get<float>(static_cast<size_t>(kPanelRows * decoded_stride));
   dots.weights = decoded;
   dots.weight_stride = decoded_stride * static_cast<int64_t>(sizeof(float));

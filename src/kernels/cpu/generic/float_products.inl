@@ -77,7 +77,7 @@ struct WeightRows {
   }
 };
 
-// n_rows < 16 rows' n_bytes, which nothing behind them need be readable after: into copy, with rows of zeros after them.
+// n_bytes of each of n_rows < 16 rows, behind which nothing may be read: into copy, with rows of zeros behind them.
 inline WeightRows copy_rows(WeightRows rows, int64_t n_rows, int64_t n_bytes, uint8_t* copy) {
   for (int64_t r = 0; r < n_rows; ++r) memcpy(copy + r * n_bytes, rows.p + r * rows.stride, static_cast<size_t>(n_bytes));
   memset(copy + n_rows * n_bytes, 0, static_cast<size_t>((kPanelRows - n_rows) * n_bytes));
