@@ -80,8 +80,9 @@ void count_attention(const LayerConfig& layer, const KvView& kv, int64_t last, i
   int64_t seen = 0;
   for (int64_t i = 0; i < n; ++i) seen += n_keys(layer, last - i);
   const double products = static_cast<double>(seen * layer.q_size());
-  const Arithmetic keys = arithmetic_of(kv.k != nullptr ? kv.k_type : kv.v_type, precision);
-  const Arithmetic values = arithmetic_of(kv.v_type, Precision::exact);
+  const TensorType key_type = kv.k != nullptr ? kv.k_type : kv.v_type;
+  const bool by_integers = arithmetic_of(key_type, precision) == Arithmetic::int8;
+  const Arithmetic keys = by_integers ? Arithmetic::int8 : Arithmetic::f32, values = Arithmetic::f32;
   cost.multiply_adds[static_cast<size_t>(keys)] += products;
   cost.multiply_adds[static_cast<size_t>(values)] += products;
 }

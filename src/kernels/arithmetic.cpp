@@ -19,8 +19,9 @@ std::string_view name_of(Arithmetic arithmetic) {
 }
 
 Arithmetic arithmetic_of(TensorType weight, Precision precision) {
+  if (precision == Precision::exact) return Arithmetic::f32;
   if (weight == TensorType::BF16) return Arithmetic::bf16;
-  return precision == Precision::fast && int8_format(weight) >= 0 ? Arithmetic::int8 : Arithmetic::f32;
+  return int8_format(weight) >= 0 ? Arithmetic::int8 : Arithmetic::f32;
 }
 
 }  // namespace carat

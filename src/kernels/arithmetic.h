@@ -10,7 +10,7 @@ namespace carat {
 
 enum class Arithmetic {
   int8,  // bytes of codes with activations in 8 bits
-  bf16,  // bf16 with bf16 where an ISA has it, else widened and multiplied as f32
+  bf16,  // weights in BF16 with activations rounded to it where an ISA multiplies it, else widened and multiplied as f32
   f32    // also f16, and every other type after decoding
 };
 inline constexpr std::array kArithmetics = {Arithmetic::int8, Arithmetic::bf16, Arithmetic::f32};

@@ -190,7 +190,7 @@ struct CpuOptions {
 };
 
 // The CPU backend for the best ISA of this machine, or the one that CARAT_ISA names ("scalar", "avx2",
-// "avxvnni", "avx512vnni"). Errors: an unknown name (with the list of known ones) or an ISA this machine lacks.
+// "avxvnni", "avx512vnni", "avx512bf16"). Errors: an unknown name (with the list of known ones) or an ISA this machine lacks.
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options);
 
 }  // namespace carat

@@ -77,8 +77,8 @@ struct VectorLoops {
                float* moment1, float* moment2);
 };
 
-// The best set for this machine; CARAT_ISA=scalar|avx2|avx512vnni (the names of the compute kernels) forces
-// one that the machine has.
+// The best set for this machine; CARAT_ISA (the names of the compute kernels: scalar, avx2, any with avx512) forces one
+// that the machine has.
 const VectorLoops& vector_loops();
 
 // All sets this machine can run, generic first: tests hold them equal.

@@ -1,5 +1,5 @@
-// AVX-512 and AVX-VNNI in terms of AVX2, in place of the compiler's header where the kernels of those ISAs are compiled for tests:
-// so they are tested on machines that have neither. Most of it is SIMDe's; what its version in Debian lacks stands here, each
+// AVX-512 with VNNI and BF16, and AVX-VNNI, in terms of AVX2, in place of the compiler's header where the kernels of those ISAs
+// are compiled for tests: so they are tested on machines that have neither. Most of it is SIMDe's; what its version in Debian lacks stands here, each
 // written lane by lane from Intel's description.
 #pragma once
 
@@ -11,6 +11,10 @@
 
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
+// Not before: SIMDe takes it for a CPU that has all of AVX-512.
+#ifdef CARAT_EMULATED_AVX512BF16
+#define __AVX512BF16__ 1
+#endif
 #include <stdint.h>
 #include <string.h>
 
@@ -157,6 +161,24 @@ inline V dpbusd(V sum, V bytes, V signed_bytes) {
   });
 }
 
+// ---- BF16: products of two are exact in a float; the odd one is added first, denormal values are zero before and after
+inline float flushed(float value) { return value > -0x1p-126f && value < 0x1p-126f ? 0.0f : value; }
+template <class Pairs>
+inline __m512 dpbf16_ps(__m512 sum, Pairs v, Pairs w) {
+  const auto s = lanes<float, 16>(sum);
+  const auto a = lanes<uint16_t, 32>(v), b = lanes<uint16_t, 32>(w);
+  const auto value = [](uint16_t bits) {
+    const uint32_t word = static_cast<uint32_t>(bits) << 16;
+    float r;
+    memcpy(&r, &word, sizeof r);
+    return flushed(r);
+  };
+  return each<__m512, float, 16>([&](int i) {
+    const float odd = flushed(flushed(s.lane[i]) + value(a.lane[2 * i + 1]) * value(b.lane[2 * i + 1]));
+    return flushed(odd + value(a.lane[2 * i]) * value(b.lane[2 * i]));
+  });
+}
+
 }  // namespace carat_emulated
 
 #undef _mm512_fmadd_ps
@@ -171,6 +193,8 @@ inline V dpbusd(V sum, V bytes, V signed_bytes) {
 #define _mm512_min_ps carat_emulated::min_ps
 #define _mm512_madd_epi16 carat_emulated::madd_epi16
 #define _mm512_dpbusd_epi32 carat_emulated::dpbusd<__m512i, 16>
+#undef _mm512_dpbf16_ps
+#define _mm512_dpbf16_ps carat_emulated::dpbf16_ps
 #define _mm256_dpbusd_avx_epi32 carat_emulated::dpbusd<__m256i, 8>
 
 #undef _mm512_permute_ps

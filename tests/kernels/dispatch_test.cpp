@@ -52,6 +52,7 @@ TEST(Dispatch, UnsupportedIsasAreErrors) {
 }
 
 void fake_divide(const float*, int64_t, float, float*) {}
+void fake_products(const FloatDots&) {}
 
 TEST(Dispatch, NullEntriesInheritFromTheParents) {
   KernelTable middle{}, top{};
@@ -63,6 +64,9 @@ TEST(Dispatch, NullEntriesInheritFromTheParents) {
   EXPECT_EQ(resolved.divide, fake_divide);
   EXPECT_EQ(resolved.softmax, isas()[0].kernels->softmax);
   EXPECT_EQ(resolved.int8_dots[0], isas()[0].kernels->int8_dots[0]);
+  EXPECT_EQ(resolved.products_bf16_pairs, nullptr);
+  middle.products_bf16_pairs = fake_products;
+  EXPECT_EQ(resolve_kernels(list, 2).products_bf16_pairs, fake_products);
 }
 
 void fake_sister_divide(const float*, int64_t, float, float*) {}
@@ -85,6 +89,9 @@ void each_entry(const KernelTable& table, const KernelTable& own, const Visit& v
 #undef CARAT_KERNEL
   for (int f = 0; f < kInt8FormatCount; ++f)
     visit("int8_dots", reinterpret_cast<void*>(table.int8_dots[f]), reinterpret_cast<void*>(own.int8_dots[f]));
+  if (table.products_bf16_pairs != nullptr)  // the one entry that may stay null
+    visit("products_bf16_pairs", reinterpret_cast<void*>(table.products_bf16_pairs),
+          reinterpret_cast<void*>(own.products_bf16_pairs));
 }
 
 // Every kernel that an ISA ends up with belongs to an ISA whose needs are among its own.

@@ -133,7 +133,7 @@ TEST_P(Experts, ExactMixtureMatchesPlainSums) {
 TEST_P(Experts, FusedAndSeparateGatesAgreeAndBatchesDoNotMatter) {
   for (const Precision precision : {Precision::fast, Precision::exact}) {
     auto one = backend(1, precision), three = backend(3, precision);
-    for (const auto& [first, second] : {std::pair{Q8_0, Q4_0}, {Q4_0, F16}, {BF16, Q8_0}, {IQ2_XXS, TQ1_0}}) {
+    for (const auto& [first, second] : {std::pair{Q8_0, Q4_0}, {Q4_0, F16}, {BF16, Q8_0}, {F16, BF16}, {IQ2_XXS, TQ1_0}}) {
       const bool long_blocks = type_info(first).block_length == 256;
       const int64_t dim = long_blocks ? 256 : 96, n_ff = long_blocks ? 256 : 64, n_experts = 9, n_used = 4, n_rows = 33;
       const Mixture m = make_mixture(first, second, dim, n_ff, n_experts);

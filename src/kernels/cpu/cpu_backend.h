@@ -18,22 +18,37 @@
 
 namespace carat {
 
-// One matrix product: n_tokens rows of x, as floats and, where the weight's kernel wants them, as integers.
+// Activations rounded to bf16.
+struct Bf16Rows {
+  uint16_t* values = nullptr;  // [n, stride]
+  int64_t stride = 0;          // even
+};
+
+// Rows that weights are multiplied with: as floats and, where a weight's kernel wants them, rounded.
+struct Activations {
+  const float* x;
+  int64_t stride;  // floats between rows
+  Int8Rows int8{};
+  Bf16Rows bf16{};
+
+  // The rows from `first` on.
+  Activations from(int64_t first) const {
+    Activations rest = *this;
+    rest.x += first * stride;
+    if (int8.q != nullptr) rest.int8.q += first * int8.q_stride, rest.int8.blocks += first * int8.block_stride;
+    if (bf16.values != nullptr) rest.bf16.values += first * bf16.stride;
+    return rest;
+  }
+};
+
+// One matrix product.
 struct MatmulJob {
   Tensor weight;  // one matrix [in, out]
-  const float* x;
-  Int8Rows x_int8;
+  Activations x;
   int64_t n_tokens;
   float* out;
   int64_t out_stride;
 };
-
-// The rows from `first` on.
-inline Int8Rows rows_from(Int8Rows rows, int64_t first) {
-  rows.q += first * rows.q_stride;
-  rows.blocks += first * rows.block_stride;
-  return rows;
-}
 
 // Position of a weight's or cache's type in the integer kernels' list, or -1.
 int int8_format(TensorType type);
@@ -63,6 +78,7 @@ struct BestRowsScratch {
   std::vector<float> scores, upper;                // [n_rows, filled up to 16]
   std::vector<int32_t> rows;                       // candidates
   std::vector<float> products;                     // of them
+  std::vector<float> widened;                      // the input after rounding to bf16
   std::vector<ScoredRow> heap;                     // the best so far, the worst of them first
   std::vector<std::vector<ScoredRow>> heaps;       // per thread
   std::vector<std::vector<std::byte>> copies;      // per thread: 16 rows of the weight
@@ -132,7 +148,9 @@ class CpuBackend final : public Backend {
   void each_row(int64_t n_rows, int64_t values, const Body& body);
 
   bool wants_int8(const Tensor& weight) const;
+  bool wants_bf16(const Tensor& weight) const;
   Int8Rows round_rows(const float* x, int64_t n_rows, int64_t k);
+  Bf16Rows round_rows_to_bf16(const float* x, int64_t n_rows, int64_t k);
   void run_jobs(int64_t k);
   void run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
   void dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch);
@@ -144,8 +162,7 @@ class CpuBackend final : public Backend {
 
   void attend_whole(const AttentionCall& call);
   void attend_split(const AttentionCall& call, int64_t n_spans, int64_t n_floats);
-  void add_expert_jobs(const Tensor& stack, const float* x, int64_t x_stride, const Int8Rows& x_int8, float* out,
-                       int64_t out_stride);
+  void add_expert_jobs(const Tensor& stack, const Activations& x, float* out, int64_t out_stride);
   Int8Rows round_rows_of_slots(const float* x, int64_t n_rows, int64_t n_used, int64_t k);
 
   KernelTable kernels_;
@@ -153,7 +170,7 @@ class CpuBackend final : public Backend {
   ThreadPool pool_;
   std::string name_;
   std::vector<Scratch> scratch_;  // per thread
-  Scratch int8_scratch_, expert_scratch_, slot_scratch_, partial_scratch_;
+  Scratch int8_scratch_, bf16_scratch_, expert_scratch_, slot_scratch_, partial_scratch_;
   std::vector<MatmulJob> jobs_;  // of the product in progress
   std::vector<int64_t> panel_ends_;
   std::vector<AttentionTile> tiles_;  // of the attention in progress

@@ -4,13 +4,14 @@
 // larger than ||w|| ||x||, so with r = w - v and x' the rounded x that the screen is multiplied with
 //   |product - score| <= ||r|| ||x'|| + ||w|| ||x - x'|| + c (||w|| + ||r||) max(||x||, ||x'||)
 // by Cauchy-Schwarz; c stands for the roundings of k terms in any order. Where the product itself is of x' (integer
-// kernels) the second term is 0. A row whose upper bound stays below the n-th best product known has lost.
+// kernels) the second term is 0; where it is of x in bf16, that is x. A row whose upper bound stays below the n-th best product known has lost.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/row_screen.h"
+#include "tensor/float_formats.h"
 
 namespace carat {
 namespace {
@@ -63,6 +64,16 @@ InputBound bound_of(const float* x, const Int8Rows& rounded, int64_t k, bool pro
   const double slack = static_cast<double>(k + 64) * 0x1p-23 * norm;
   return {static_cast<float>((std::sqrt(rounded_squares) + slack) * (1 + 0x1p-20)),
           static_cast<float>((std::sqrt(difference) + slack) * (1 + 0x1p-20))};
+}
+
+// What a product of the first row is of, kept in `memory`: denormal values count as zero.
+const float* widened(const Bf16Rows& rows, int64_t k, std::vector<float>& memory) {
+  memory.resize(static_cast<size_t>(k));
+  for (int64_t i = 0; i < k; ++i) {
+    const float value = bf16_to_f32(rows.values[i]);
+    memory[static_cast<size_t>(i)] = std::fabs(value) < std::numeric_limits<float>::min() ? 0.0f : value;
+  }
+  return memory.data();
 }
 
 }  // namespace
@@ -121,13 +132,14 @@ void CpuBackend::screen_all(const BestRows& request, const ScreenRows& input) {
 // best_.rows and their products: those that may be among the best, in order; false: too many for the screen to pay.
 bool CpuBackend::screened_candidates(const BestRows& request, const MatmulJob& job) {
   const Tensor& weight = *request.weight;
-  const InputBound bound = bound_of(job.x, job.x_int8, weight.n_columns(), wants_int8(weight));
+  const float* x = wants_bf16(weight) ? widened(job.x.bf16, weight.n_columns(), best_.widened) : job.x.x;
+  const InputBound bound = bound_of(x, job.x.int8, weight.n_columns(), wants_int8(weight));
   const size_t n = static_cast<size_t>(request.n_best), n_rows = static_cast<size_t>(weight.n_rows());
   const size_t most = n_rows / kTooMany;
   if (bound.residual_factor == kInfinity || n > most) return false;
   screen_all(request,
              {.k = weight.n_columns(),
-              .x = job.x_int8,
+              .x = job.x.int8,
               .residual_factor = bound.residual_factor,
               .norm_factor = bound.norm_factor,
               .floor = 1e-20f,
@@ -187,7 +199,10 @@ int64_t CpuBackend::best_rows(const BestRows& request, const float* x, std::vect
   for (auto& copies : best_.copies) copies.resize(kPanelRows * weight.row_bytes() + kCacheLine);
 
   const bool needs_rounded = request.screen != nullptr || wants_int8(weight);
-  const MatmulJob job{weight, x, needs_rounded ? round_rows(x, 1, k) : Int8Rows{}, 1, nullptr, n_rows};
+  Activations input{x, k};
+  if (needs_rounded) input.int8 = round_rows(x, 1, k);
+  if (wants_bf16(weight)) input.bf16 = round_rows_to_bf16(x, 1, k);
+  const MatmulJob job{weight, input, 1, nullptr, n_rows};
   const bool screened = request.screen != nullptr && screened_candidates(request, job);
   if (!screened) all_candidates(request, job);
   const size_t n = best_.rows.size();

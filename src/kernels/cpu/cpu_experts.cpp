@@ -28,16 +28,13 @@ void sort_by_expert(const int32_t* experts, int64_t n_slots, int64_t n_experts, 
 
 }  // namespace
 
-// One job for each expert of `stack` that has rows. x [n_slots, x_stride] and out [n_slots, out_stride] in sorted
-// order; where only one of x and x_int8 is wanted, the other may be anything with a stride of 0.
-void CpuBackend::add_expert_jobs(const Tensor& stack, const float* x, int64_t x_stride, const Int8Rows& x_int8,
-                                 float* out, int64_t out_stride) {
-  const bool int8 = wants_int8(stack);
+// One job for each expert of `stack` that has rows. x [n_slots, …] and out [n_slots, out_stride] in sorted order; of x,
+// what no weight wants may be missing: floats then have a stride of 0.
+void CpuBackend::add_expert_jobs(const Tensor& stack, const Activations& x, float* out, int64_t out_stride) {
   for (size_t e = 0; e + 1 < slots_.begin.size(); ++e) {
     const int64_t first = slots_.begin[e], n = slots_.begin[e + 1] - first;
     if (n == 0) continue;
-    jobs_.push_back({stack.slice(static_cast<int64_t>(e)), x + first * x_stride,
-                     int8 ? rows_from(x_int8, first) : Int8Rows{}, n, out + first * out_stride, out_stride});
+    jobs_.push_back({stack.slice(static_cast<int64_t>(e)), x.from(first), n, out + first * out_stride, out_stride});
   }
 }
 
@@ -68,6 +65,7 @@ void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n
   sort_by_expert(experts, n_slots, weights.down.shape[2], slots_);
 
   const bool int8 = wants_int8(first) || (!weights.gate_up && wants_int8(weights.up));
+  const bool bf16 = wants_bf16(first) || (!weights.gate_up && wants_bf16(weights.up));
   const bool floats = !wants_int8(first) || (!weights.gate_up && !wants_int8(weights.up));
   float* hidden = expert_scratch_.get<float>(static_cast<size_t>(n_slots * ((floats ? 2 : 1) * dim + 3 * n_ff)));
   float* product = hidden + n_slots * 2 * n_ff;  // [n_slots, n_ff]; hidden is [n_slots, 2 n_ff], gate then up
@@ -79,11 +77,11 @@ void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n
     });
 
   jobs_.clear();
-  const float* rows = floats ? copies : x;
-  const int64_t rows_stride = floats ? dim : 0;
-  const Int8Rows rows_int8 = int8 ? round_rows_of_slots(x, n_rows, n_used, dim) : Int8Rows{};
-  add_expert_jobs(first, rows, rows_stride, rows_int8, hidden, 2 * n_ff);
-  if (!weights.gate_up) add_expert_jobs(weights.up, rows, rows_stride, rows_int8, hidden + n_ff, 2 * n_ff);
+  Activations rows{floats ? copies : x, floats ? dim : 0};
+  if (int8) rows.int8 = round_rows_of_slots(x, n_rows, n_used, dim);
+  if (bf16) rows.bf16 = round_rows_to_bf16(copies, n_slots, dim);
+  add_expert_jobs(first, rows, hidden, 2 * n_ff);
+  if (!weights.gate_up) add_expert_jobs(weights.up, rows, hidden + n_ff, 2 * n_ff);
   run_jobs(dim);
 
   each_row(n_slots, 8 * n_ff, [&](int64_t place) {
@@ -91,8 +89,10 @@ void CpuBackend::experts(const ExpertWeights& weights, const float* x, int64_t n
     kernels_.geglu(gate, gate + n_ff, n_ff, product + place * n_ff);
   });
   jobs_.clear();
-  const Int8Rows product_int8 = wants_int8(weights.down) ? round_rows(product, n_slots, n_ff) : Int8Rows{};
-  add_expert_jobs(weights.down, product, n_ff, product_int8, result, dim);
+  Activations products{product, n_ff};
+  if (wants_int8(weights.down)) products.int8 = round_rows(product, n_slots, n_ff);
+  if (wants_bf16(weights.down)) products.bf16 = round_rows_to_bf16(product, n_slots, n_ff);
+  add_expert_jobs(weights.down, products, result, dim);
   run_jobs(n_ff);
 
   each_row(n_rows, n_used * dim, [&](int64_t row) {

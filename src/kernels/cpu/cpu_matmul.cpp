@@ -1,5 +1,6 @@
 // Matrix products: which kernel a weight type takes, and how rows are dealt to threads. Two families: float
-// (F32, F16, BF16, and every other type after decoding), and integer for quantized types in fast precision.
+// (F32, F16, BF16, and every other type after decoding), and integer for quantized types in fast precision. There BF16 is
+// multiplied as it is, too, where the CPU can.
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.h"
@@ -21,6 +22,11 @@ int int8_format(TensorType type) {
 
 bool CpuBackend::wants_int8(const Tensor& weight) const {
   return precision_ == Precision::fast && int8_format(weight.type) >= 0;
+}
+
+bool CpuBackend::wants_bf16(const Tensor& weight) const {
+  return precision_ == Precision::fast && weight.type == TensorType::BF16 && weight.n_columns() % 2 == 0 &&
+         kernels_.products_bf16_pairs != nullptr;
 }
 
 size_t CpuBackend::repacked_bytes(const Tensor& weight) const {
@@ -71,6 +77,13 @@ Int8Rows CpuBackend::round_rows(const float* x, int64_t n_rows, int64_t k) {
   return rows;
 }
 
+Bf16Rows CpuBackend::round_rows_to_bf16(const float* x, int64_t n_rows, int64_t k) {
+  const int64_t stride = 32 * ((k + 31) / 32 | 1);  // an odd number of cache lines, as above
+  const Bf16Rows rows{bf16_scratch_.get<uint16_t>(static_cast<size_t>(n_rows * stride)), stride};
+  each_row(n_rows, k, [&](int64_t row) { kernels_.to_bf16(x + row * k, k, rows.values + row * stride); });
+  return rows;
+}
+
 // Rows [first_row, first_row + n_rows) of one product.
 void CpuBackend::run_rows(const MatmulJob& job, int64_t first_row, int64_t n_rows, Scratch& scratch) {
   dot_rows(job, first_row, n_rows, scratch);
@@ -96,7 +109,7 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
                                                   .row_bytes = stride,
                                                   .n_rows = n_rows,
                                                   .k = k,
-                                                  .x = job.x_int8,
+                                                  .x = job.x.int8,
                                                   .n_tokens = job.n_tokens,
                                                   .out = out,
                                                   .out_stride = job.out_stride,
@@ -104,8 +117,13 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
                                                   .packed = packed});
     return;
   }
-  FloatDots dots{weight.row(first_row), stride, n_rows, job.x, k, job.n_tokens, k, out, job.out_stride,
+  FloatDots dots{weight.row(first_row), stride, n_rows, job.x.x, job.x.stride, job.n_tokens, k, out, job.out_stride,
                  weight.n_rows() - first_row - n_rows};
+  if (wants_bf16(weight)) {
+    dots.x = reinterpret_cast<const float*>(job.x.bf16.values);
+    dots.x_stride = job.x.bf16.stride / 2, dots.k = k / 2;
+    return kernels_.products_bf16_pairs(dots);
+  }
   switch (weight.type) {
     case TensorType::F32:
       return kernels_.products_f32(dots);
@@ -162,11 +180,13 @@ void CpuBackend::matmul(std::span<const Product> products, const float* x, int64
   const InUse in_use(in_use_);
   if (products.empty() || n_tokens == 0) return;
   const int64_t k = products[0].weight->n_columns();
-  const bool any_int8 =
-      std::ranges::any_of(products, [&](const Product& p) { return wants_int8(*p.weight); });
-  const Int8Rows x_int8 = any_int8 ? round_rows(x, n_tokens, k) : Int8Rows{};
+  Activations input{x, k};
+  if (std::ranges::any_of(products, [&](const Product& p) { return wants_int8(*p.weight); }))
+    input.int8 = round_rows(x, n_tokens, k);
+  if (std::ranges::any_of(products, [&](const Product& p) { return wants_bf16(*p.weight); }))
+    input.bf16 = round_rows_to_bf16(x, n_tokens, k);
   jobs_.clear();
-  for (const Product& p : products) jobs_.push_back({*p.weight, x, x_int8, n_tokens, p.out, p.out_stride});
+  for (const Product& p : products) jobs_.push_back({*p.weight, input, n_tokens, p.out, p.out_stride});
   run_jobs(k);
 }
 

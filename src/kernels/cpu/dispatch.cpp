@@ -15,6 +15,7 @@ extern constinit const KernelTable kKernelsScalar;
 extern constinit const KernelTable kKernelsAvx2;
 extern constinit const KernelTable kKernelsAvxVnni;
 extern constinit const KernelTable kKernelsAvx512Vnni;
+extern constinit const KernelTable kKernelsAvx512Bf16;
 #endif
 
 namespace {
@@ -50,12 +51,13 @@ uint32_t machine_features() {
   if (!avx2) return 0;
   features |= kHasAvx2;
 #ifdef CARAT_EMULATED_ISAS  // a test's, made of AVX2 (tests/emulated/)
-  return features | kHasAvxVnni | kHasAvx512Vnni;
+  return features | kHasAvxVnni | kHasAvx512Vnni | kHasAvx512Bf16;
 #endif
   if (has_all(x.leaf7_1_eax, 1u << 4)) features |= kHasAvxVnni;
   if (has_all(x.leaf7_ebx, bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL) &&
       has_all(x.leaf7_ecx, bit_AVX512VNNI) && has_all(x.saved, 0xe6))  // and opmask, zmm
     features |= kHasAvx512Vnni;
+  if (has_all(x.leaf7_1_eax, 1u << 5) && (features & kHasAvx512Vnni)) features |= kHasAvx512Bf16;
   return features;
 }
 
@@ -73,6 +75,7 @@ constexpr Isa kIsas[] = {
     {"avx2", kHasAvx2, 0, &kKernelsAvx2},
     {"avxvnni", kHasAvx2 | kHasAvxVnni, 1, &kKernelsAvxVnni},
     {"avx512vnni", kHasAvx2 | kHasAvx512Vnni, 1, &kKernelsAvx512Vnni},
+    {"avx512bf16", kHasAvx2 | kHasAvx512Vnni | kHasAvx512Bf16, 3, &kKernelsAvx512Bf16},
 #endif
 };
 
@@ -101,6 +104,7 @@ KernelTable resolve_kernels(std::span<const Isa> list, size_t index) {
     CARAT_KERNELS(CARAT_KERNEL)
 #undef CARAT_KERNEL
     for (int f = 0; f < kInt8FormatCount; ++f) inherit(table.int8_dots[f], from.int8_dots[f]);
+    inherit(table.products_bf16_pairs, from.products_bf16_pairs);
   }
   return table;
 }

@@ -15,7 +15,8 @@ namespace carat {
 enum CpuFeature : uint32_t {
   kHasAvx2 = 1,       // with FMA and F16C
   kHasAvxVnni = 2,    // absent from the first server processors with AVX-512 VNNI
-  kHasAvx512Vnni = 4  // with AVX-512 F, BW, DQ and VL
+  kHasAvx512Vnni = 4,  // with AVX-512 F, BW, DQ and VL
+  kHasAvx512Bf16 = 8
 };
 
 struct Isa {

@@ -192,6 +192,9 @@ struct KernelTable {
   CARAT_KERNELS(CARAT_KERNEL)
 #undef CARAT_KERNEL
   void (*int8_dots[kInt8FormatCount])(const Int8Dots&) = {};
+  // BF16 rows with activations that are rounded to bf16: x holds pairs of them in place of floats, and k and x_stride count
+  // pairs. Denormal values count as zero. Null where no instruction multiplies bf16.
+  void (*products_bf16_pairs)(const FloatDots&) = nullptr;
 };
 
 }  // namespace carat

@@ -254,6 +254,13 @@ inline void pair_sums(Ints v, int16_t* out) {
   out[1] = static_cast<int16_t>(_mm512_mask_reduce_add_epi32(0xcccc, v.v));
 }
 
+#ifdef __AVX512BF16__
+// Lane i: sum[i] + w[i].high * x.high + w[i].low * x.low, of two bf16 in each lane of w and in the four bytes at x.
+inline Floats add_pair_product(Floats w, const void* x, Floats sum) {
+  return {_mm512_dpbf16_ps(sum.v, reinterpret_cast<__m512bh>(w.v), reinterpret_cast<__m512bh>(broadcast4(x)))};
+}
+#endif
+
 // Not _mm_prefetch: g++ takes a function that does nothing but that for one without effect, and drops calls of it.
 inline void prefetch(const void* p) { asm volatile("prefetcht1 %0" : : "m"(*static_cast<const char*>(p))); }
 

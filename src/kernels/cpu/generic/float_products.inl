@@ -15,22 +15,26 @@ constexpr int64_t kFewestFloat = 3, kFewFloat = 4 * kTileFloat;
 constexpr int64_t kFloatPanelsAtOnce = 8, kFloatTokensAtOnce = 96;
 static_assert(kFloatTokensAtOnce % kTileFloat == 0);
 
+struct Values {
+  // sum + w * x of each row, for values w of k and the activation at x.
+  CARAT_ALWAYS_INLINE static Floats add_product(Floats w, const float* x, Floats sum) { return fma(w, set1(*x), sum); }
+};
 // What sixteen bytes of each of sixteen rows widen to; words[c] holds bytes 4 c … 4 c + 3 of all rows.
-struct F32Words {
+struct F32Words : Values {
   static constexpr int kBytes = 4;
   CARAT_ALWAYS_INLINE static void widen(const Bytes* words, Floats* v) {
 #pragma GCC unroll 4
     for (int c = 0; c < 4; ++c) v[c] = bits_to_floats(as_ints(words[c]));
   }
 };
-struct F16Words {
+struct F16Words : Values {
   static constexpr int kBytes = 2;
   CARAT_ALWAYS_INLINE static void widen(const Bytes* words, Floats* v) {
 #pragma GCC unroll 4
     for (int c = 0; c < 4; ++c) f16_pairs(as_ints(words[c]), v[2 * c], v[2 * c + 1]);
   }
 };
-struct Bf16Words {
+struct Bf16Words : Values {
   static constexpr int kBytes = 2;
   CARAT_ALWAYS_INLINE static void widen(const Bytes* words, Floats* v) {
 #pragma GCC unroll 4
@@ -111,7 +115,7 @@ __attribute__((noinline)) void widen_piece(WeightRows rows, int64_t n, const uin
 }
 
 // Adds n values of one way of a piece to the totals [kTokens][16] of tokens that lie x_stride apart.
-template <int kTokens>
+template <class Words, int kTokens>
 inline void multiply_way(const float* piece, int64_t n, const float* x, int64_t x_stride, float* total) {
   Floats sum[kTokens];
 #pragma GCC unroll 16
@@ -120,19 +124,19 @@ inline void multiply_way(const float* piece, int64_t n, const float* x, int64_t 
   for (int64_t i = 0; i < n; ++i) {
     const Floats w = load(piece + i * kPanelRows);
 #pragma GCC unroll 16
-    for (int t = 0; t < kTokens; ++t) sum[t] = fma(w, set1(x[t * x_stride + kWays * i]), sum[t]);
+    for (int t = 0; t < kTokens; ++t) sum[t] = Words::add_product(w, x + t * x_stride + kWays * i, sum[t]);
   }
 #pragma GCC unroll 16
   for (int t = 0; t < kTokens; ++t) store(total + t * kPanelRows, add(load(total + t * kPanelRows), sum[t]));
 }
 
 // Adds n values of a piece, for 1 <= n_tokens <= kTokens.
-template <int kTokens>
+template <class Words, int kTokens>
 inline void multiply_piece(int64_t n_tokens, const float* piece, int64_t n, const float* x, int64_t x_stride, float* total) {
   if constexpr (kTokens > 0) {
-    if (n_tokens < kTokens) return multiply_piece<kTokens - 1>(n_tokens, piece, n, x, x_stride, total);
-    multiply_way<kTokens>(piece, (n + 1) / 2, x, x_stride, total);
-    multiply_way<kTokens>(piece + kWayLength * kPanelRows, n / 2, x + 1, x_stride, total);
+    if (n_tokens < kTokens) return multiply_piece<Words, kTokens - 1>(n_tokens, piece, n, x, x_stride, total);
+    multiply_way<Words, kTokens>(piece, (n + 1) / 2, x, x_stride, total);
+    multiply_way<Words, kTokens>(piece + kWayLength * kPanelRows, n / 2, x + 1, x_stride, total);
   }
 }
 
@@ -140,20 +144,17 @@ template <int kTokens>
 struct TwoChains {
   Floats even[kTokens], odd[kTokens];
 };
-// Adds the products of the first n <= kValues values.
-template <int kValues, int kTokens>
+// Adds the products of the first n <= kValuesAtOnce values.
+template <class Words, int kTokens>
 CARAT_ALWAYS_INLINE void add_products(const Floats* v, int64_t n, const float* x, int64_t x_stride,
                                       TwoChains<kTokens>& sums) {
 #pragma GCC unroll 8
-  for (int j = 0; j < kValues; ++j) {
+  for (int j = 0; j < kValuesAtOnce<Words>; ++j) {
     if (j == n) return;
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
-      const Floats factor = set1(x[t * x_stride + j]);
-      if (j % 2 == 0)
-        sums.even[t] = fma(v[j], factor, sums.even[t]);
-      else
-        sums.odd[t] = fma(v[j], factor, sums.odd[t]);
+      Floats& sum = j % 2 == 0 ? sums.even[t] : sums.odd[t];
+      sum = Words::add_product(v[j], x + t * x_stride + j, sum);
     }
   }
 }
@@ -182,16 +183,16 @@ __attribute__((noinline)) void multiply_fewest(const FloatDots& d, WeightRows ro
 #pragma GCC unroll 4
         for (int line = 0; line < 4; ++line) prefetch(p + 64 * line);
         stretch.values<Words>(s, v);
-        add_products<kAtOnce>(v, kAtOnce, x + i, x_stride, sums);
+        add_products<Words>(v, kAtOnce, x + i, x_stride, sums);
       }
     }
     for (; i + kAtOnce <= end; i += kAtOnce) {
       rows.values<Words>(i, v);
-      add_products<kAtOnce>(v, kAtOnce, x + i, x_stride, sums);
+      add_products<Words>(v, kAtOnce, x + i, x_stride, sums);
     }
     if (i < end) {
       rows.last_values<Words>(i, end - i, v);
-      add_products<kAtOnce>(v, end - i, x + i, x_stride, sums);
+      add_products<Words>(v, end - i, x + i, x_stride, sums);
     }
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
@@ -221,7 +222,7 @@ __attribute__((noinline)) void multiply_rows(const FloatDots& d, int64_t row, in
       widen_piece<Words>(rows, n, next, d.weight_stride, piece);
       float* total = totals + p * d.n_tokens * kPanelRows;
       for (int64_t t = 0; t < d.n_tokens; t += kTileFloat)
-        multiply_piece<kTileFloat>(d.n_tokens - t < kTileFloat ? d.n_tokens - t : kTileFloat, piece, n,
+        multiply_piece<Words, kTileFloat>(d.n_tokens - t < kTileFloat ? d.n_tokens - t : kTileFloat, piece, n,
                                    d.x + t * d.x_stride + from, d.x_stride, total + t * kPanelRows);
     }
   }
@@ -249,6 +250,7 @@ inline int64_t multiply_panels_with_fewest(const FloatDots& d) {
   return row;
 }
 
+// Words may also be pairs of values (Bf16Pairs): then "a value" of weights and activations above is a pair.
 template <class Words>
 void float_products(const FloatDots& d) {
   const int64_t rows_at_once = d.n_tokens <= kFewFloat ? kPanelRows : kFloatPanelsAtOnce * kPanelRows;

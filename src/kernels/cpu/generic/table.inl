@@ -38,7 +38,7 @@ constexpr KernelTable make_table(const char* name) {
       .to_f16 = to_f16,
       .to_bf16 = to_bf16,
       .peak_int8 = peak_int8,
-      .peak_bf16 = peak_f32,  // no ISA here multiplies bf16 itself: values are widened and take the fma of floats
+      .peak_bf16 = peak_f32,  // values are widened and take the fma of floats
       .peak_f32 = peak_f32,
       .int8_dots =
           {
