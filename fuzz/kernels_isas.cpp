@@ -97,7 +97,7 @@ void expect_same(const float* a, const float* b, size_t n) {
 // Within as many roundings as the kernels do at most, of terms up to three times the largest value (an offset, a minimum).
 void expect_sums(const Case& c, const std::vector<float>& out) {
   const int64_t k = c.weight.n_columns(), n_rows = c.weight.n_rows();
-  const double steps = std::min<double>(static_cast<double>(k), 256) / 2 + static_cast<double>(k) / 16 + 12;
+  const double steps = std::min<double>(static_cast<double>(k), 512) / 2 + static_cast<double>(k) / 16 + 12;
   for (int64_t t = 0; t < c.n_tokens; ++t)
     for (int64_t r = 0; r < n_rows; ++r) {
       double sum = 0, largest = 0, size_of_x = 0;

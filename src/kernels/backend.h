@@ -23,7 +23,8 @@
 namespace carat {
 
 enum class Precision {
-  fast,   // activations of quantized weights are rounded to 8 bits per 32 values, with f32 scales
+  fast,   // activations are rounded: to 8 bits per 32 values, with f32 scales, for quantized weights; to bf16 for weights in
+          // BF16 where the CPU multiplies it
   exact,  // activations stay f32, weights are decoded: what a judgement of the weights needs
 };
 

@@ -161,7 +161,8 @@ inline V dpbusd(V sum, V bytes, V signed_bytes) {
   });
 }
 
-// ---- BF16: products of two are exact in a float; the odd one is added first, denormal values are zero before and after
+// ---- BF16: products of two are exact in a float (but for under- and overflow, where a CPU may differ); the odd one is added
+// first, denormal values are zero before and after
 inline float flushed(float value) { return value > -0x1p-126f && value < 0x1p-126f ? 0.0f : value; }
 template <class Pairs>
 inline __m512 dpbf16_ps(__m512 sum, Pairs v, Pairs w) {

@@ -117,8 +117,14 @@ TEST(Cost, KeysInBlocksAreMultipliedAsIntegers) {
   EXPECT_EQ(adds(cost, Arithmetic::f32), 2816);
   const Cost exact = Network().cost(work, Precision::exact, TensorType::Q8_0);
   EXPECT_EQ(adds(exact, Arithmetic::int8), 0);
-  EXPECT_EQ(adds(exact, Arithmetic::bf16), kThird);
-  EXPECT_EQ(adds(exact, Arithmetic::f32), kFirst + kSecond + kHead + 5632);
+  EXPECT_EQ(adds(exact, Arithmetic::bf16), 0);
+  EXPECT_EQ(adds(exact, Arithmetic::f32), kFirst + kSecond + kThird + kHead + 5632);
+}
+
+TEST(Cost, KeysInBf16AreWidened) {
+  const Cost cost = Network().cost({.position = 9, .all_logits = true}, Precision::fast, TensorType::BF16);
+  EXPECT_EQ(adds(cost, Arithmetic::bf16), kThird);
+  EXPECT_EQ(adds(cost, Arithmetic::f32), 5632);
 }
 
 TEST(Cost, OfExpertsTheChosenOnesCount) {

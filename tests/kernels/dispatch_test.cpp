@@ -115,6 +115,12 @@ TEST(Dispatch, EveryKernelNeedsOnlyWhatItsIsaHas) {
   }
 }
 
+// Tests of products ask the table what activations are rounded to; so what the table has must be known.
+TEST(Dispatch, OneIsaMultipliesBf16) {
+  for (size_t i = 0; i < isas().size(); ++i)
+    EXPECT_EQ(resolve_kernels(isas(), i).products_bf16_pairs != nullptr, isas()[i].name == "avx512bf16") << isas()[i].name;
+}
+
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 // An object compiled with AVX-512 must not offer the linker an inline function that others could end up with.
 TEST(Dispatch, IsaObjectsExportOneSymbol) {

@@ -130,6 +130,31 @@ TEST_P(Experts, ExactMixtureMatchesPlainSums) {
   }
 }
 
+// Gate, up and down in types that want their activations in different forms: fast stays near exact, and a row alone has its bits.
+TEST_P(Experts, TypesMayBeMixed) {
+  const int64_t dim = 96, n_ff = 64, n_experts = 5, n_used = 2, n_rows = 9;
+  auto fast = backend(2), exact = backend(1, Precision::exact);
+  const std::vector<float> x = gaussian(static_cast<size_t>(n_rows * dim), 4);
+  std::vector<int32_t> experts;
+  std::vector<float> gates;
+  choose(n_rows, n_used, n_experts, experts, gates);
+  const TensorType types[][3] = {{BF16, BF16, BF16}, {BF16, Q8_0, F16}, {Q8_0, BF16, BF16}, {F32, BF16, Q8_0}, {BF16, F16, BF16}};
+  for (const auto& [gate, up, down] : types) {
+    const Weight g = make_weight(gate, dim, n_ff, 1, n_experts), u = make_weight(up, dim, n_ff, 2, n_experts),
+                 d = make_weight(down, n_ff, dim, 3, n_experts);
+    const ExpertWeights weights{{}, g.tensor, u.tensor, d.tensor, nullptr, n_ff};
+    const std::vector<float> out = run(*fast, weights, x, n_used, experts, gates);
+    const std::vector<float> want = run(*exact, weights, x, n_used, experts, gates);
+    double error = 0, size = 0;
+    for (size_t i = 0; i < out.size(); ++i) error += std::pow(out[i] - want[i], 2), size += std::pow(want[i], 2);
+    EXPECT_LT(std::sqrt(error / size), 0.03) << type_name(gate) << type_name(up) << type_name(down);
+    const std::vector<float> last(x.end() - dim, x.end());
+    const std::vector<float> alone = run(*fast, weights, last, n_used, {experts.end() - n_used, experts.end()},
+                                         {gates.end() - n_used, gates.end()});
+    EXPECT_TRUE(same_bits(alone.data(), out.data() + (n_rows - 1) * dim, static_cast<size_t>(dim)));
+  }
+}
+
 TEST_P(Experts, FusedAndSeparateGatesAgreeAndBatchesDoNotMatter) {
   for (const Precision precision : {Precision::fast, Precision::exact}) {
     auto one = backend(1, precision), three = backend(3, precision);

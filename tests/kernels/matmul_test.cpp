@@ -33,9 +33,9 @@ void expect_product(const Weight& w, const double* x, int64_t n_tokens, const st
         largest = std::max(largest, std::fabs(double{w.row(r)[i]}));
         x_sum += std::fabs(x[t * k + i]);
       }
-      // Floats: a chain of up to 128 additions and two more for each 256 values. Otherwise one for each 16 and the roundings of the
+      // Floats: a chain of up to 128 additions (pairs of bf16: 256) and two more for each 256 values. Otherwise one for each 16 and the roundings of the
       // scales; with an offset or a minimum the terms are up to three times the largest weight.
-      const double chain = std::min<double>(static_cast<double>(k), 256) / 2 + static_cast<double>(k) / 128;
+      const double chain = std::min<double>(static_cast<double>(k), 512) / 2 + static_cast<double>(k) / 128;
       const double steps = in_floats ? chain : static_cast<double>(k) / 16;
       const double bound = (steps + 12) * kEpsilon * 3 * largest * x_sum;
       ASSERT_NEAR(out[static_cast<size_t>(t * n_rows + r)], sum, bound + 1e-37)
@@ -91,6 +91,43 @@ TEST_P(Matmul, FloatWeightsOverAllTails) {
             ASSERT_TRUE(same_bits(out, fast_out));
         }
       }
+}
+
+// Every tail of pairs, several pieces of k, and rows that begin in the same sets of a cache.
+TEST_P(Matmul, Bf16InPairs) {
+  auto fast = backend(1, Precision::fast);
+  for (const int64_t k : {2, 4, 6, 8, 14, 22, 66, 258, 334, 510, 512, 514, 566, 1024, 1030, 2048})
+    for (const int64_t n_rows : {5, 16, 33}) {
+      const Weight w = make_weight(BF16, k, n_rows, static_cast<uint64_t>(k + n_rows));
+      if (!rounds_to_bf16(*GetParam(), w.tensor)) GTEST_SKIP() << GetParam()->name << " does not multiply bf16";
+      for (const int64_t n_tokens : {1, 2, 3, 4, 14, 49}) {
+        const std::vector<float> x = gaussian(static_cast<size_t>(k * n_tokens), 3);
+        expect_product(w, widen(round_to_bf16(x)).data(), n_tokens, multiply(*fast, w.tensor, x.data(), n_tokens), "pairs", true);
+      }
+    }
+}
+
+// Denormal values of bf16 count as zero on either side; what is not finite stays so.
+TEST_P(Matmul, Bf16InPairsOfUnusualValues) {
+  Weight w = make_weight(BF16, 64, 16, 1);
+  if (!rounds_to_bf16(*GetParam(), w.tensor)) GTEST_SKIP() << GetParam()->name << " does not multiply bf16";
+  auto fast = backend();
+  const auto set = [&](size_t row, size_t i, float value) {
+    const uint16_t bits = f32_to_bf16(value);
+    std::memcpy(w.bytes.data() + 2 * (row * 64 + i), &bits, 2);
+  };
+  for (size_t i = 0; i < 64; ++i) set(0, i, 1e-39f), set(1, i, 1e30f);
+  std::vector<float> x(4 * 64, 0.0f);
+  for (size_t i = 0; i < 64; ++i) x[i] = 1e30f, x[64 + i] = 1e-39f;
+  x[2 * 64 + 40] = INFINITY;
+  x[3 * 64 + 3] = NAN;
+  const std::vector<float> out = multiply(*fast, w.tensor, x.data(), 4);
+  EXPECT_EQ(out[0], 0);
+  EXPECT_EQ(out[16 + 1], 0);
+  for (size_t r = 0; r < 16; ++r) {
+    EXPECT_FALSE(std::isfinite(out[2 * 16 + r])) << r;
+    EXPECT_TRUE(std::isnan(out[3 * 16 + r])) << r;
+  }
 }
 
 TEST_P(Matmul, QuantizedWeightsExactly) {
@@ -193,11 +230,13 @@ TEST_P(Matmul, EveryBitPatternOfABlockDecodesInTheKernelAsInTheCodec) {
 
 TEST_P(Matmul, ARowsBitsDoNotDependOnBatchOrThreads) {
   std::vector<TensorType> types = with_codec({std::begin(kIntegerTypes), std::end(kIntegerTypes)});
-  types.insert(types.end(), {F32, F16, BF16});
+  types.insert(types.end(), {F32, F16, BF16, BF16});
+  bool is_odd = true;  // one BF16 of each parity
   for (const Precision precision : {Precision::fast, Precision::exact}) {
     auto one = backend(1, precision), three = backend(3, precision);
     for (const TensorType type : types) {
-      const int64_t k = !is_float(type) ? 1280 : type == BF16 ? 334 : 333, n_rows = 83, n_tokens = 33;
+      if (type == BF16) is_odd = !is_odd;
+      const int64_t k = !is_float(type) ? 1280 : type == BF16 && !is_odd ? 334 : 333, n_rows = 83, n_tokens = 33;
       const Weight w = make_weight(type, k, n_rows, 77);
       const std::vector<float> x = gaussian(static_cast<size_t>(k * n_tokens), 78);
       const std::vector<float> all = multiply(*one, w.tensor, x.data(), n_tokens);
@@ -226,8 +265,8 @@ TEST_P(Matmul, ARowsBitsDoNotDependOnBatchOrThreads) {
 // More tokens and rows than float kernels work on at once.
 TEST_P(Matmul, ManyTokensAndRowsOfFloatsGiveTheBitsOfFew) {
   auto one = backend(1);
-  for (const TensorType type : {F32, F16, BF16}) {
-    const int64_t k = type == BF16 ? 566 : 267, n_rows = 150, n_tokens = 193;
+  for (const auto& [type, k] : {std::pair{F32, int64_t{267}}, {F16, 267}, {BF16, 267}, {BF16, 566}}) {
+    const int64_t n_rows = 150, n_tokens = 193;
     const Weight w = make_weight(type, k, n_rows, 31);
     const std::vector<float> x = gaussian(static_cast<size_t>(k * n_tokens), 32);
     const std::vector<float> all = multiply(*one, w.tensor, x.data(), n_tokens);
@@ -273,16 +312,18 @@ TEST_P(Matmul, SeveralWeightsShareOneInput) {
   auto cpu = backend(2);
   const int64_t k = 256, n_tokens = 5;
   const Weight a = make_weight(Q8_0, k, 33, 1), b = make_weight(F16, k, 7, 2),
-               c = make_weight(Q4_0, k, 50, 3);
+               c = make_weight(Q4_0, k, 50, 3), d = make_weight(BF16, k, 9, 5);
   const std::vector<float> x = gaussian(static_cast<size_t>(k * n_tokens), 4);
   // a and c write the two parts of one wider row.
-  std::vector<float> wide(static_cast<size_t>(n_tokens * 83)), narrow(static_cast<size_t>(n_tokens * 7));
+  std::vector<float> wide(static_cast<size_t>(n_tokens * 83)), narrow(static_cast<size_t>(n_tokens * 7)),
+      last(static_cast<size_t>(n_tokens * 9));
   const Product products[] = {
-      {&a.tensor, wide.data(), 83}, {&b.tensor, narrow.data(), 7}, {&c.tensor, wide.data() + 33, 83}};
+      {&a.tensor, wide.data(), 83}, {&b.tensor, narrow.data(), 7}, {&c.tensor, wide.data() + 33, 83}, {&d.tensor, last.data(), 9}};
   cpu->matmul(products, x.data(), n_tokens);
   const auto want_a = multiply(*cpu, a.tensor, x.data(), n_tokens),
              want_c = multiply(*cpu, c.tensor, x.data(), n_tokens);
   EXPECT_TRUE(same_bits(narrow, multiply(*cpu, b.tensor, x.data(), n_tokens)));
+  EXPECT_TRUE(same_bits(last, multiply(*cpu, d.tensor, x.data(), n_tokens)));
   for (int64_t t = 0; t < n_tokens; ++t) {
     EXPECT_TRUE(same_bits(wide.data() + t * 83, want_a.data() + t * 33, 33));
     EXPECT_TRUE(same_bits(wide.data() + t * 83 + 33, want_c.data() + t * 50, 50));

@@ -26,15 +26,15 @@ struct Bf16Rows {
 
 // Rows that weights are multiplied with: as floats and, where a weight's kernel wants them, rounded.
 struct Activations {
-  const float* x;
-  int64_t stride;  // floats between rows
+  const float* floats;
+  int64_t stride;  // between rows of floats
   Int8Rows int8{};
   Bf16Rows bf16{};
 
   // The rows from `first` on.
   Activations from(int64_t first) const {
     Activations rest = *this;
-    rest.x += first * stride;
+    rest.floats += first * stride;
     if (int8.q != nullptr) rest.int8.q += first * int8.q_stride, rest.int8.blocks += first * int8.block_stride;
     if (bf16.values != nullptr) rest.bf16.values += first * bf16.stride;
     return rest;

@@ -4,7 +4,7 @@
 // larger than ||w|| ||x||, so with r = w - v and x' the rounded x that the screen is multiplied with
 //   |product - score| <= ||r|| ||x'|| + ||w|| ||x - x'|| + c (||w|| + ||r||) max(||x||, ||x'||)
 // by Cauchy-Schwarz; c stands for the roundings of k terms in any order. Where the product itself is of x' (integer
-// kernels) the second term is 0; where it is of x in bf16, that is x. A row whose upper bound stays below the n-th best product known has lost.
+// kernels) the second term is 0; where it is of x rounded to bf16, x above is that. A row whose upper bound stays below the n-th best product known has lost.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -132,7 +132,7 @@ void CpuBackend::screen_all(const BestRows& request, const ScreenRows& input) {
 // best_.rows and their products: those that may be among the best, in order; false: too many for the screen to pay.
 bool CpuBackend::screened_candidates(const BestRows& request, const MatmulJob& job) {
   const Tensor& weight = *request.weight;
-  const float* x = wants_bf16(weight) ? widened(job.x.bf16, weight.n_columns(), best_.widened) : job.x.x;
+  const float* x = wants_bf16(weight) ? widened(job.x.bf16, weight.n_columns(), best_.widened) : job.x.floats;
   const InputBound bound = bound_of(x, job.x.int8, weight.n_columns(), wants_int8(weight));
   const size_t n = static_cast<size_t>(request.n_best), n_rows = static_cast<size_t>(weight.n_rows());
   const size_t most = n_rows / kTooMany;

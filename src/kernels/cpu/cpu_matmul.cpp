@@ -117,9 +117,10 @@ void CpuBackend::dot_rows(const MatmulJob& job, int64_t first_row, int64_t n_row
                                                   .packed = packed});
     return;
   }
-  FloatDots dots{weight.row(first_row), stride, n_rows, job.x.x, job.x.stride, job.n_tokens, k, out, job.out_stride,
+  FloatDots dots{weight.row(first_row), stride, n_rows, job.x.floats, job.x.stride, job.n_tokens, k, out, job.out_stride,
                  weight.n_rows() - first_row - n_rows};
   if (wants_bf16(weight)) {
+    CHECK(job.x.bf16.values != nullptr);
     dots.x = reinterpret_cast<const float*>(job.x.bf16.values);
     dots.x_stride = job.x.bf16.stride / 2, dots.k = k / 2;
     return kernels_.products_bf16_pairs(dots);

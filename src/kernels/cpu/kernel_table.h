@@ -13,7 +13,8 @@ namespace carat {
 // memory instead of registers.
 #define CARAT_ALWAYS_INLINE inline __attribute__((always_inline))
 
-// out[t * out_stride + r] = sum_i weight[r, i] * x[t, i]: rows of f32, f16 or bf16 with f32 rows.
+// out[t * out_stride + r] = sum_i weight[r, i] * x[t, i]: rows of f32, f16 or bf16 with f32 rows; or both of pairs of bf16
+// (products_bf16_pairs), which take the place of floats.
 struct FloatDots {
   const void* weights;
   int64_t weight_stride;  // bytes between rows

@@ -3,7 +3,8 @@
 //
 // The order of a sum: pieces of 256 values in order of k; in a piece the values at even places and those at odd ones are two
 // chains of fused multiply-adds from zero, added to the total in this order. So a result depends on its row and its token
-// alone, is the same with every vector length, and has at most 128 + k / 128 roundings in a row.
+// alone, is the same with every vector length, and has at most 128 + k / 128 roundings in a row. All this is so for pairs of values, too
+// (Bf16Pairs, of one ISA): pieces are then of 256 pairs, and each pair is two roundings.
 namespace carat {
 namespace {
 
@@ -15,6 +16,7 @@ constexpr int64_t kFewestFloat = 3, kFewFloat = 4 * kTileFloat;
 constexpr int64_t kFloatPanelsAtOnce = 8, kFloatTokensAtOnce = 96;
 static_assert(kFloatTokensAtOnce % kTileFloat == 0);
 
+// "A value" is whatever add_product() takes from either side, with four bytes for each activation.
 struct Values {
   // sum + w * x of each row, for values w of k and the activation at x.
   CARAT_ALWAYS_INLINE static Floats add_product(Floats w, const float* x, Floats sum) { return fma(w, set1(*x), sum); }
@@ -223,7 +225,7 @@ __attribute__((noinline)) void multiply_rows(const FloatDots& d, int64_t row, in
       float* total = totals + p * d.n_tokens * kPanelRows;
       for (int64_t t = 0; t < d.n_tokens; t += kTileFloat)
         multiply_piece<Words, kTileFloat>(d.n_tokens - t < kTileFloat ? d.n_tokens - t : kTileFloat, piece, n,
-                                   d.x + t * d.x_stride + from, d.x_stride, total + t * kPanelRows);
+                                          d.x + t * d.x_stride + from, d.x_stride, total + t * kPanelRows);
     }
   }
   for (int64_t p = 0; p < n_panels; ++p)
@@ -250,7 +252,6 @@ inline int64_t multiply_panels_with_fewest(const FloatDots& d) {
   return row;
 }
 
-// Words may also be pairs of values (Bf16Pairs): then "a value" of weights and activations above is a pair.
 template <class Words>
 void float_products(const FloatDots& d) {
   const int64_t rows_at_once = d.n_tokens <= kFewFloat ? kPanelRows : kFloatPanelsAtOnce * kPanelRows;
