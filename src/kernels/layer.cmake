@@ -10,15 +10,17 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports its own "undefined" vectors in avx512fintrin.h.
   list(APPEND isa_options -Wno-uninitialized -Wno-maybe-uninitialized)
 endif()
+set(isa_sanitize_options)
 if(CARAT_SANITIZE)
   # The kernels' local arrays are registers; watching them as memory takes the compilers many minutes.
-  list(APPEND isa_options -O2)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    list(APPEND isa_options --param=asan-stack=0)
+    set(isa_sanitize_options -O2 --param=asan-stack=0)
   else()
-    list(APPEND isa_options -mllvm -asan-stack=0)
+    set(isa_sanitize_options -O2 -mllvm -asan-stack=0)
   endif()
 endif()
+list(APPEND isa_options ${isa_sanitize_options})
+set(carat_isa_sanitize_options "${isa_sanitize_options}" PARENT_SCOPE)  # for tests that compile kernels in their own way
 
 function(carat_isa name)
   set(source ${CMAKE_SOURCE_DIR}/src/kernels/cpu/isa_${name}.cpp)
