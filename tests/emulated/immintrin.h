@@ -1,6 +1,6 @@
 // AVX-512 with VNNI and BF16, and AVX-VNNI, in terms of AVX2, in place of the compiler's header where the kernels of those ISAs
-// are compiled for tests: so they are tested on machines that have neither. Most of it is SIMDe's; what its version in Debian lacks stands here, each
-// written lane by lane from Intel's description.
+// are compiled for tests: so they are tested on machines that have neither. Most of it is SIMDe's; what its version in Debian
+// lacks stands here, each written lane by lane from Intel's description.
 #pragma once
 
 #include_next <immintrin.h>

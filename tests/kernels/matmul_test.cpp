@@ -33,8 +33,8 @@ void expect_product(const Weight& w, const double* x, int64_t n_tokens, const st
         largest = std::max(largest, std::fabs(double{w.row(r)[i]}));
         x_sum += std::fabs(x[t * k + i]);
       }
-      // Floats: a chain of up to 128 additions (pairs of bf16: 256) and two more for each 256 values. Otherwise one for each 16 and the roundings of the
-      // scales; with an offset or a minimum the terms are up to three times the largest weight.
+      // Floats: a chain of up to 128 additions (pairs of bf16: 256) and two more for each 256 values. Otherwise one for each 16
+      // and the roundings of the scales; with an offset or a minimum the terms are up to three times the largest weight.
       const double chain = std::min<double>(static_cast<double>(k), 512) / 2 + static_cast<double>(k) / 128;
       const double steps = in_floats ? chain : static_cast<double>(k) / 16;
       const double bound = (steps + 12) * kEpsilon * 3 * largest * x_sum;

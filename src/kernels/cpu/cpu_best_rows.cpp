@@ -4,7 +4,8 @@
 // larger than ||w|| ||x||, so with r = w - v and x' the rounded x that the screen is multiplied with
 //   |product - score| <= ||r|| ||x'|| + ||w|| ||x - x'|| + c (||w|| + ||r||) max(||x||, ||x'||)
 // by Cauchy-Schwarz; c stands for the roundings of k terms in any order. Where the product itself is of x' (integer
-// kernels) the second term is 0; where it is of x rounded to bf16, x above is that. A row whose upper bound stays below the n-th best product known has lost.
+// kernels) the second term is 0; where it is of x rounded to bf16, x above is that. A row whose upper bound stays below the
+// n-th best product known has lost.
 #include <algorithm>
 #include <cmath>
 #include <limits>
